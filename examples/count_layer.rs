@@ -30,7 +30,8 @@ fn parse(spec: &str) -> Result<Layer, String> {
     let mut layout = Layout::Nhwc;
     let mut kernel = None;
     for word in spec.split_whitespace() {
-        let bad = || format!("`{word}` is no part of a layer; an example of one: n1 c64 h56 w56 o64 k3x3 s1 p1 g1 nhwc");
+        let bad =
+            || format!("`{word}` is no part of a layer; an example of one: n1 c64 h56 w56 o64 k3x3 s1 p1 g1 nhwc");
         match word {
             "nhwc" => layout = Layout::Nhwc,
             "nchw" => layout = Layout::Nchw,

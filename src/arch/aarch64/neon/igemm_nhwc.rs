@@ -1,0 +1,20 @@
+//! Implicit GEMM, NHWC: see [`crate::kernel::igemm_nhwc`].
+
+use super::vector::F32x4;
+use crate::arch::micros;
+use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Tile};
+
+/// # Safety
+/// As [`igemm_nhwc::micro`].
+#[target_feature(enable = "neon")]
+unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { igemm_nhwc::micro::<F32x4, MR, NV>(t) }
+}
+
+/// 6 pixels x 16 channels.
+pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
+    lanes: 4,
+    micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6), micros!(micro; 3; 1 2 3 4 5 6), micros!(micro; 4; 1 2 3 4 5 6)],
+    width: 1.0,
+};

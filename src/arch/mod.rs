@@ -1,0 +1,31 @@
+//! Folder = instruction set, file = algorithm: thin `#[target_feature]` instantiations of [`crate::kernel`].
+//!
+//! A missing kernel is a missing file. Each tier lists its registry rows in its `mod.rs`.
+
+use crate::kernel::Kernel;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod portable;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+/// An array of one micro-kernel at several first const parameters: `micros!(micro; 2; 1 2 3)` is
+/// `[micro::<1, 2>, micro::<2, 2>, micro::<3, 2>]`.
+macro_rules! micros {
+    ($micro:ident; $second:literal; $($first:literal)*) => {
+        &[$($micro::<$first, $second>),*]
+    };
+}
+use micros;
+
+/// All rows of this architecture.
+pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
+    let rows = scalar::KERNELS.iter().chain(portable::KERNELS);
+    #[cfg(target_arch = "x86_64")]
+    let rows = rows.chain(x86_64::avx2::KERNELS).chain(x86_64::avx512::KERNELS);
+    #[cfg(target_arch = "aarch64")]
+    let rows = rows.chain(aarch64::neon::KERNELS);
+    rows
+}

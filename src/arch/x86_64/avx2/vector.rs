@@ -1,0 +1,158 @@
+//! Eight lanes in a `ymm` register.
+
+use crate::vector::Vector;
+use core::arch::x86_64::*;
+
+/// A `ymm` register of eight lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct F32x8(__m256);
+
+/// Sign bits set in lanes `lo..hi`, for `vmaskmov`.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn mask(lo: usize, hi: usize) -> __m256i {
+    // SAFETY: the CPU has AVX2.
+    unsafe {
+        let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(lo as i32 - 1));
+        _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(hi as i32), lane))
+    }
+}
+
+// SAFETY: loads and stores are of eight lanes, or masked to those that are asked for; masked lanes are not accessed.
+unsafe impl Vector for F32x8 {
+    const LANES: usize = 8;
+
+    type Quad = *const f32;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: eight floats are readable, by contract.
+        unsafe { F32x8(_mm256_loadu_ps(p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> Self {
+        // SAFETY: only lanes `lo..hi` are accessed; masked lanes do not fault.
+        unsafe { F32x8(_mm256_maskload_ps(p, mask(lo, hi))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: eight floats are writable, by contract.
+        unsafe { _mm256_storeu_ps(p, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, n: usize) {
+        // SAFETY: only `n` lanes are written. Halves instead of `vmaskmovps`, whose store is microcode on AMD.
+        unsafe {
+            let mut p = p;
+            let mut x = _mm256_castps256_ps128(self.0);
+            if n >= 8 {
+                return _mm256_storeu_ps(p, self.0);
+            }
+            if n & 4 != 0 {
+                _mm_storeu_ps(p, x);
+                x = _mm256_extractf128_ps::<1>(self.0);
+                p = p.add(4);
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(p.cast(), _mm_castps_pd(x));
+                x = _mm_movehl_ps(x, x);
+                p = p.add(2);
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(p, x);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // SAFETY: the CPU has FMA.
+        unsafe { F32x8(_mm256_fmadd_ps(a.0, b.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_add_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_mul_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_div_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(self, lo: Self) -> Self {
+        // SAFETY: the CPU has AVX2. With a NaN the instruction gives its second operand.
+        unsafe { F32x8(_mm256_max_ps(lo.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_most(self, hi: Self) -> Self {
+        // SAFETY: the CPU has AVX2. With a NaN the instruction gives its second operand.
+        unsafe { F32x8(_mm256_min_ps(hi.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
+        // SAFETY: the CPU has AVX2. The exponent field of 2^n is n + 127.
+        unsafe {
+            let e = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
+            F32x8(_mm256_mul_ps(self.0, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(e))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn permute(self, index: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_permutevar8x32_ps(self.0, _mm256_castps_si256(index.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn indices(p: *const u32) -> Self {
+        // SAFETY: eight integers are readable, by contract.
+        unsafe { F32x8(_mm256_castsi256_ps(_mm256_loadu_si256(p.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(p: *const f32) -> *const f32 {
+        p
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
+        // SAFETY: four floats are readable at `q`, by contract of `quad`.
+        unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
+    }
+}

@@ -1,0 +1,131 @@
+//! Sixteen lanes in a `zmm` register.
+
+use crate::vector::Vector;
+use core::arch::x86_64::*;
+
+/// A `zmm` register of sixteen lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct F32x16(__m512);
+
+/// Lanes `lo..hi`.
+#[inline(always)]
+fn mask(lo: usize, hi: usize) -> __mmask16 {
+    (((1u32 << hi) - 1) & !((1u32 << lo) - 1)) as __mmask16
+}
+
+// SAFETY: loads and stores are of sixteen lanes, or masked to those that are asked for; masked lanes are not accessed.
+unsafe impl Vector for F32x16 {
+    const LANES: usize = 16;
+
+    type Quad = *const f32;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: sixteen floats are readable, by contract.
+        unsafe { F32x16(_mm512_loadu_ps(p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> Self {
+        // SAFETY: only lanes `lo..hi` are accessed; masked lanes do not fault.
+        unsafe { F32x16(_mm512_maskz_loadu_ps(mask(lo, hi), p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: sixteen floats are writable, by contract.
+        unsafe { _mm512_storeu_ps(p, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, n: usize) {
+        // SAFETY: only `n` lanes are written.
+        unsafe { _mm512_mask_storeu_ps(p, mask(0, n), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_fmadd_ps(a.0, b.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_add_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_mul_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_div_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(self, lo: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F. With a NaN the instruction gives its second operand.
+        unsafe { F32x16(_mm512_max_ps(lo.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_most(self, hi: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F. With a NaN the instruction gives its second operand.
+        unsafe { F32x16(_mm512_min_ps(hi.0, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F. The exponent field of 2^n is n + 127.
+        unsafe {
+            let e = _mm512_add_epi32(_mm512_cvtps_epi32(n.0), _mm512_set1_epi32(127));
+            F32x16(_mm512_mul_ps(self.0, _mm512_castsi512_ps(_mm512_slli_epi32::<23>(e))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_roundscale_ps::<0>(self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn permute(self, index: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_permutexvar_ps(_mm512_castps_si512(index.0), self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn indices(p: *const u32) -> Self {
+        // SAFETY: sixteen integers are readable, by contract.
+        unsafe { F32x16(_mm512_castsi512_ps(_mm512_loadu_si512(p.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(p: *const f32) -> *const f32 {
+        p
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
+        // SAFETY: four floats are readable at `q`, by contract of `quad`.
+        unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
+    }
+}

@@ -1,0 +1,234 @@
+//! Instruction-set tiers: which there are, which this machine has, and the cap.
+//!
+//! A tier can be had if the CPU has it and the cap allows it. The cap is the environment variable `LIGHTCONV_ISA`, read
+//! once per plan at creation, and the caller's own choice in the plan's options. Asking by name for a tier that is not
+//! there is an error, never a silent step down.
+
+use crate::error::Error;
+
+/// An instruction-set tier, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Isa {
+    /// Plain Rust, one lane.
+    Scalar,
+    /// Four lanes by the `wide` crate: SSE2, NEON, wasm simd128, or whatever the target's baseline gives.
+    Portable,
+    /// x86-64 with AVX2 and FMA: eight lanes, 16 registers.
+    Avx2,
+    /// x86-64 with AVX-512F and AVX-512VL: sixteen lanes, 32 registers.
+    Avx512,
+    /// AArch64 NEON: four lanes, 32 registers.
+    Neon,
+}
+
+impl Isa {
+    /// All tiers, of every architecture.
+    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];
+
+    /// The name used in kernel names, in `LIGHTCONV_ISA` and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// The tier of this name.
+    ///
+    /// # Errors
+    /// An unknown name; the error lists the known ones.
+    pub fn from_name(name: &str) -> Result<Isa, Error> {
+        Isa::ALL
+            .into_iter()
+            .find(|i| i.name() == name)
+            .ok_or(Error::Isa { isa: "unknown", expected: "one of scalar, portable, avx2, avx512, neon" })
+    }
+
+    /// Whether this machine can run the tier, whatever the cap says.
+    ///
+    /// Without the `std` feature there is no run-time detection: a tier is available if the crate was compiled for it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Scalar | Isa::Portable => true,
+            Isa::Avx2 => has_avx2(),
+            Isa::Avx512 => has_avx512(),
+            Isa::Neon => has_neon(),
+        }
+    }
+
+    /// The tiers that this machine can run, the least first.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        Isa::ALL.into_iter().filter(|i| i.is_available())
+    }
+
+    /// The best tier that this machine can run under the cap of `LIGHTCONV_ISA`.
+    ///
+    /// # Errors
+    /// `LIGHTCONV_ISA` names a tier that is unknown or that the machine lacks.
+    pub fn best() -> Result<Isa, Error> {
+        match Self::environment_cap()? {
+            Some(cap) => cap.require(),
+            None => Ok(Isa::available().last().unwrap_or(Isa::Scalar)),
+        }
+    }
+
+    /// This tier if the machine has it.
+    ///
+    /// # Errors
+    /// The machine lacks it.
+    pub fn require(self) -> Result<Isa, Error> {
+        if self.is_available() {
+            Ok(self)
+        } else {
+            Err(Error::Isa { isa: self.name(), expected: "a tier that this machine has" })
+        }
+    }
+
+    /// Tiers whose kernels may be chosen where this one is the cap: itself and those below it of the same machine.
+    pub(crate) fn allows(self, other: Isa) -> bool {
+        other == self || (other < self && other.is_available())
+    }
+
+    #[cfg(feature = "std")]
+    fn environment_cap() -> Result<Option<Isa>, Error> {
+        match std::env::var("LIGHTCONV_ISA") {
+            Ok(v) if !v.is_empty() => Isa::from_name(&v).map(Some),
+            Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(Error::Isa { isa: "unknown", expected: "LIGHTCONV_ISA in plain letters" })
+            }
+        }
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn environment_cap() -> Result<Option<Isa>, Error> {
+        Ok(None)
+    }
+}
+
+impl core::fmt::Display for Isa {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+fn has_avx2() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+}
+
+#[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+fn has_avx2() -> bool {
+    cfg!(all(target_feature = "avx2", target_feature = "fma"))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
+}
+
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+fn has_avx512() -> bool {
+    has_avx2() && std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vl")
+}
+
+#[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+fn has_avx512() -> bool {
+    has_avx2() && cfg!(all(target_feature = "avx512f", target_feature = "avx512vl"))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512() -> bool {
+    false
+}
+
+#[cfg(all(target_arch = "aarch64", feature = "std"))]
+fn has_neon() -> bool {
+    std::arch::is_aarch64_feature_detected!("neon")
+}
+
+#[cfg(all(target_arch = "aarch64", not(feature = "std")))]
+fn has_neon() -> bool {
+    cfg!(target_feature = "neon")
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn has_neon() -> bool {
+    false
+}
+
+/// Bytes of the data caches of one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caches {
+    pub l1: usize,
+    pub l2: usize,
+}
+
+impl Caches {
+    /// What phone cores and old desktops have at least: Cortex-A55 to A78 come with 32 KiB or more, and 256 KiB or more.
+    /// A plan built on a little core must suit a big one too, so on ARM these stand for all.
+    const COMMON: Caches = Caches { l1: 32 << 10, l2: 256 << 10 };
+
+    /// Reads the cache sizes of this CPU where an instruction tells them (x86), else the common ones.
+    pub(crate) fn detect() -> Caches {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(c) = cpuid_caches() {
+            return c;
+        }
+        Caches::COMMON
+    }
+}
+
+/// By the deterministic cache leaf: 0x8000001D on AMD, 4 on Intel; they have one format.
+#[cfg(target_arch = "x86_64")]
+fn cpuid_caches() -> Option<Caches> {
+    // Older compilers have these as unsafe functions.
+    #[allow(unused_unsafe)]
+    // SAFETY: every x86-64 CPU has CPUID, and the leaf is below the greatest that it names.
+    let cpuid = |leaf: u32, sub: u32| unsafe { core::arch::x86_64::__cpuid_count(leaf, sub) };
+    let leaf = if cpuid(0x8000_0000, 0).eax >= 0x8000_001D && cpuid(0x8000_0001, 0).ecx & (1 << 22) != 0 {
+        0x8000_001D
+    } else if cpuid(0, 0).eax >= 4 {
+        4
+    } else {
+        return None;
+    };
+    let mut found = [0usize; 2];
+    for sub in 0..8 {
+        let r = cpuid(leaf, sub);
+        let (kind, level) = (r.eax & 31, (r.eax >> 5 & 7) as usize);
+        if kind == 0 {
+            break;
+        }
+        // 1 is a data cache, 3 a unified one.
+        if (kind == 1 || kind == 3) && (1..=2).contains(&level) {
+            let field = |v: u32, shift: u32, bits: u32| (v >> shift & ((1 << bits) - 1)) as usize + 1;
+            found[level - 1] =
+                field(r.ebx, 0, 12) * field(r.ebx, 12, 10) * field(r.ebx, 22, 10) * (r.ecx as usize + 1);
+        }
+    }
+    (found[0] > 0 && found[1] > 0).then_some(Caches { l1: found[0], l2: found[1] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_are_errors() {
+        for i in Isa::ALL {
+            assert_eq!(Isa::from_name(i.name()).unwrap(), i);
+        }
+        assert!(Isa::from_name("sse9").is_err());
+    }
+
+    #[test]
+    fn a_tier_of_another_architecture_is_an_error() {
+        let foreign = if cfg!(target_arch = "aarch64") { Isa::Avx2 } else { Isa::Neon };
+        assert!(foreign.require().is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! Activations that are more than a clamp, and the residual add, on outputs just stored.
+//!
+//! Kernels end with bias and clamp in registers: that is ReLU and ReLU6, nearly all layers. Anything else is applied by a
+//! second, short pass over the tile that has just been written and still sits in the first cache: one load and one store
+//! per vector beside at least nine multiply-adds, and it keeps every micro-kernel free of polynomials.
+
+use crate::epilogue::{Activation, Epilogue, Residual};
+use crate::tensor::Strides;
+use crate::vector::Vector;
+
+/// `out[0..n] = epilogue(out[0..n], residual[0..n])`
+pub(crate) type FinishFn = unsafe fn(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue);
+
+/// The second pass of a job.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish {
+    pub function: FinishFn,
+    pub epilogue: Epilogue,
+    /// First element of the residual, null where there is none.
+    pub residual: *const f32,
+    pub residual_strides: Strides,
+}
+
+impl Finish {
+    /// Applies it to `n` outputs that lie next to each other, the first at image `i`, row `y`, column `x`, channel `c`.
+    ///
+    /// # Safety
+    /// `out` points to `n` initialised outputs; the position is inside the residual tensor, and so are the `n` elements
+    /// from it on along the innermost axis. The CPU has the tier that `function` was instantiated for.
+    pub(crate) unsafe fn apply(&self, out: *mut f32, at: [usize; 4], n: usize) {
+        let s = self.residual_strides;
+        let [i, y, x, c] = at;
+        // SAFETY: null stays null with zero strides (there is no residual then); else the position is inside by contract.
+        unsafe {
+            let residual = self.residual.wrapping_add(i * s.image + y * s.row + x * s.pixel + c * s.channel);
+            (self.function)(out, if self.residual.is_null() { core::ptr::null() } else { residual }, n, &self.epilogue);
+        }
+    }
+}
+
+/// The pass, for a tier. `n` is any length.
+///
+/// # Safety
+/// As [`FinishFn`]: `out` is valid for `n` floats, and so is `residual` if the epilogue has one. The CPU has the tier.
+#[inline(always)]
+pub(crate) unsafe fn finish<V: Vector>(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue) {
+    let mut i = 0;
+    while i < n {
+        let lanes = (n - i).min(V::LANES);
+        // SAFETY: `i + lanes <= n`.
+        unsafe {
+            let partial = lanes < V::LANES;
+            let load = |p: *const f32| if partial { V::load_range(p, 0, lanes) } else { V::load(p) };
+            let mut x = load(out.add(i));
+            if epilogue.residual == Residual::BeforeActivation {
+                x = x.add(load(residual.add(i)));
+            }
+            x = activate(x, epilogue.activation);
+            if epilogue.residual == Residual::AfterActivation {
+                x = x.add(load(residual.add(i)));
+            }
+            if partial {
+                x.store_first(out.add(i), lanes);
+            } else {
+                x.store(out.add(i));
+            }
+        }
+        i += lanes;
+    }
+}
+
+/// One vector through an activation.
+///
+/// # Safety
+/// The CPU has the tier.
+#[inline(always)]
+pub(crate) unsafe fn activate<V: Vector>(x: V, activation: Activation) -> V {
+    // SAFETY: as the caller promises.
+    unsafe {
+        // `relu6(x + 3)`, the numerator of the hard functions.
+        let six = V::splat(6.0);
+        let hard = |x: V| x.add(V::splat(3.0)).at_least(V::zero()).at_most(six);
+        match activation {
+            Activation::HardSwish => x.mul(hard(x)).div(six),
+            Activation::HardSigmoid => hard(x).div(six),
+            Activation::Silu => x.div(V::splat(1.0).add(exp(x.mul(V::splat(-1.0))))),
+            Activation::Sigmoid => V::splat(1.0).div(V::splat(1.0).add(exp(x.mul(V::splat(-1.0))))),
+            clamp => match clamp.as_clamp() {
+                Some((lo, hi)) => x.at_least(V::splat(lo)).at_most(V::splat(hi)),
+                None => x,
+            },
+        }
+    }
+}
+
+/// `exp(x)`, within 2 units in the last place where the result is a normal number; NaN stays NaN.
+///
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `exp(r)` by its Taylor polynomial of degree 7 (error below 1e-8 of the
+/// result); the power of two in two steps, so that results down to the subnormals and up to infinity come out.
+///
+/// # Safety
+/// The CPU has the tier.
+#[inline(always)]
+unsafe fn exp<V: Vector>(x: V) -> V {
+    // SAFETY: as the caller promises.
+    unsafe {
+        // Beyond these the result is 0 or infinity whatever the rest.
+        let x = x.at_least(V::splat(-104.0)).at_most(V::splat(89.0));
+        let n = x.mul(V::splat(core::f32::consts::LOG2_E)).round();
+        // ln 2 in two pieces, the first with trailing zeros, so that the difference is exact.
+        let r = x.mul_add(n, V::splat(-0.693_359_4)).mul_add(n, V::splat(2.121_944_4e-4));
+        let mut p = V::splat(1.0 / 5040.0);
+        for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+            p = V::splat(c).mul_add(p, r);
+        }
+        let half = n.mul(V::splat(0.5)).round();
+        p.scale_by_power_of_two(half).scale_by_power_of_two(n.add(half.mul(V::splat(-1.0))))
+    }
+}

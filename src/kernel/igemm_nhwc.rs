@@ -1,0 +1,434 @@
+//! Implicit GEMM, channels last: standard, grouped, pointwise convolution and fully connected layers in NHWC.
+//!
+//! A convolution is a matrix product: rows are output pixels, columns output channels, and the inner dimension runs over
+//! taps and input channels. In NHWC the input channels of a pixel lie next to each other, so a row of the left matrix is
+//! a list of runs, one per tap, each of which needs no more than a pointer:
+//!
+//! ```text
+//! for each tile of MR output pixels                     (driver)
+//!     find, per tap, the MR input pixels; a pixel in the padding is a row of zeros; a tap that only sees padding is left out
+//!     for each panel of NV vectors of output channels   (driver)
+//!         acc[MR][NV] = bias                            (micro-kernel)
+//!         for each tap, for each input channel k
+//!             b[NV] = next NV vectors of the panel
+//!             acc[m][v] += input[m][k] * b[v]
+//!         clamp, store MR rows of NV vectors
+//! ```
+//!
+//! No im2col matrix exists: the table of pointers is `MR` words per tap. Weights and bias are one packed stream per
+//! panel, `[bias NR][K][NR]`, which only moves forward. Where a pixel has few channels (first layers: three) and pixels
+//! lie side by side, a whole kernel row is one run of `kw * c_in` elements; runs that stick out at the left or right
+//! edge are copied with their zeros into scratch.
+//!
+//! Registers: `MR * NV` accumulators, `NV` panel vectors, one broadcast (x86) or `MR` quads (NEON). Loads per
+//! multiply-add: `1 / MR + 1 / NV`, the latter broadcasts. Bound by the FMA ports while the panel comes from the second
+//! cache, so the driver walks panels in blocks of half of it.
+
+use super::{Algorithm, Job, Part, Problem, finish};
+use crate::pack::{Aligned, Source};
+use crate::tensor::Layout;
+use crate::vector::Vector;
+
+/// One tile for the micro-kernel.
+pub(crate) struct Tile {
+    /// Per segment, the element of K at which its weights start.
+    pub offsets: *const usize,
+    /// Per segment, `MR` pointers to runs of `run` inputs.
+    pub pointers: *const *const f32,
+    pub segments: usize,
+    pub run: usize,
+    /// Bias and weights of the panel.
+    pub panel: *const f32,
+    /// `MR` pointers to the outputs of the panel's first channel.
+    pub out: *const *mut f32,
+    /// Lanes to store of the last vector.
+    pub last: usize,
+    pub clamp: (f32, f32),
+}
+
+/// A micro-kernel for one `MR` and `NV`.
+pub(crate) type Micro = unsafe fn(&Tile);
+
+/// The micro-kernel.
+///
+/// # Safety
+/// The CPU has the tier of `V`. All pointers of the tile are valid for what their documentation says, and the outputs of
+/// the rows do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
+    let nr = NV * V::LANES;
+    // SAFETY: by the contract of `Tile`: runs have `run` elements, the panel `nr * (K + 1)`, outputs `nr` but for the
+    // last vector, of which `last` lanes are written.
+    unsafe {
+        let mut acc = [[V::zero(); NV]; MR];
+        for v in 0..NV {
+            let bias = V::load(t.panel.add(v * V::LANES));
+            for row in &mut acc {
+                row[v] = bias;
+            }
+        }
+        let weights = t.panel.add(nr);
+        for s in 0..t.segments {
+            let mut w = weights.add(*t.offsets.add(s) * nr);
+            let mut a = [core::ptr::null::<f32>(); MR];
+            for (m, a) in a.iter_mut().enumerate() {
+                *a = *t.pointers.add(s * MR + m);
+            }
+            // One step of K: `$lane` is the element of the quad in use.
+            macro_rules! step {
+                ($lane:literal, $q:expr) => {
+                    let mut b = [V::zero(); NV];
+                    for v in 0..NV {
+                        b[v] = V::load(w.add($lane * nr + v * V::LANES));
+                    }
+                    for m in 0..MR {
+                        for v in 0..NV {
+                            acc[m][v] = acc[m][v].mul_add_lane::<$lane>(b[v], $q[m]);
+                        }
+                    }
+                };
+            }
+            let mut k = 0;
+            while k + 4 <= t.run {
+                let mut q = [V::quad(a[0].add(k)); MR];
+                for m in 1..MR {
+                    q[m] = V::quad(a[m].add(k));
+                }
+                step!(0, q);
+                step!(1, q);
+                step!(2, q);
+                step!(3, q);
+                w = w.add(4 * nr);
+                k += 4;
+            }
+            while k < t.run {
+                let mut b = [V::zero(); NV];
+                for v in 0..NV {
+                    b[v] = V::load(w.add(v * V::LANES));
+                }
+                for m in 0..MR {
+                    let x = V::splat(*a[m].add(k));
+                    for v in 0..NV {
+                        acc[m][v] = acc[m][v].mul_add(x, b[v]);
+                    }
+                }
+                w = w.add(nr);
+                k += 1;
+            }
+        }
+        let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+        for m in 0..MR {
+            let out = *t.out.add(m);
+            for v in 0..NV {
+                let y = acc[m][v].at_least(lo).at_most(hi);
+                if v + 1 == NV && t.last < V::LANES {
+                    y.store_first(out.add(v * V::LANES), t.last);
+                } else {
+                    y.store(out.add(v * V::LANES));
+                }
+            }
+        }
+    }
+}
+
+/// The algorithm with a tier's micro-kernels.
+pub(crate) struct IgemmNhwc {
+    pub lanes: usize,
+    /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
+    pub micros: &'static [&'static [Micro]],
+    /// Cost of one vector multiply-add beside that of the tier's widest vector.
+    pub width: f64,
+}
+
+/// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
+const FEW_CHANNELS: usize = 8;
+
+impl IgemmNhwc {
+    fn mr(&self) -> usize {
+        self.micros[0].len()
+    }
+
+    fn nr(&self) -> usize {
+        self.micros.len() * self.lanes
+    }
+
+    /// Panels of one group.
+    fn panels(&self, p: &Problem) -> usize {
+        p.cg_out.div_ceil(self.nr())
+    }
+
+    /// Tiles of one image. Sizes differ by one at most, and never depend on the number of parts.
+    fn tiles(&self, p: &Problem) -> usize {
+        (p.oh * p.ow).div_ceil(self.mr())
+    }
+
+    /// Length of a packed panel in floats.
+    fn panel_len(&self, p: &Problem, panel: usize) -> usize {
+        let channels = p.cg_out - panel * self.nr();
+        channels.min(self.nr()).next_multiple_of(self.lanes) * (p.k() + 1)
+    }
+
+    /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
+    /// operand, so that each thread streams its own share of them.
+    fn splits_panels(&self, p: &Problem) -> bool {
+        let s = &p.shape;
+        let weights = s.c_out * p.k();
+        let panels = s.groups * self.panels(p);
+        panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * self.tiles(p) < 4)
+    }
+
+    fn merges(&self, p: &Problem) -> bool {
+        p.shape.groups == 1 && p.shape.dilation[1] == 1 && p.shape.kw > 1 && p.shape.c_in < FEW_CHANNELS
+    }
+}
+
+/// Where a tile's pixels are, built once per tile and group and used by all of its panels.
+struct Table {
+    offsets: *mut usize,
+    pointers: *mut *const f32,
+    out: *mut *mut f32,
+    /// Copies of runs that stick out of the image.
+    patches: *mut f32,
+}
+
+impl Algorithm for IgemmNhwc {
+    fn refuses(&self, p: &Problem) -> Option<&'static str> {
+        match p.layout {
+            Layout::Nhwc => None,
+            Layout::Nchw => Some("computes NHWC"),
+        }
+    }
+
+    fn estimate(&self, p: &Problem) -> f64 {
+        let s = &p.shape;
+        let vectors = p.cg_out.div_ceil(self.lanes);
+        let full = vectors / self.micros.len();
+        let rest = vectors % self.micros.len();
+        // A tile needs eight accumulators to hide the latency of the multiply-add; short tiles pay as if they had them.
+        let tiles = (s.n * self.tiles(p)) as f64;
+        let rows = (p.oh * p.ow) as f64 / self.tiles(p) as f64;
+        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
+        // Per tap and pixel: finding the input pixel, about one multiply-add's time.
+        let steps = tiles * (full as f64 * panel(self.micros.len()) + panel(rest)) * p.k() as f64;
+        s.groups as f64 * (steps * self.width + tiles * rows * (s.kh * s.kw) as f64)
+    }
+
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let s = &p.shape;
+        let group_len: usize = (0..self.panels(p)).map(|j| self.panel_len(p, j)).sum();
+        let mut packed = Aligned::new(s.groups * group_len + p.cg_in.max(s.kw * p.cg_in));
+        // The rest stays zero: the row that pixels in the padding point to.
+        let (panels, _zeros) = packed.as_mut_slice().split_at_mut(s.groups * group_len);
+        let mut out = panels.iter_mut();
+        let mut put = |v: f32| {
+            if let Some(o) = out.next() {
+                *o = v;
+            }
+        };
+        for g in 0..s.groups {
+            for j in 0..self.panels(p) {
+                let first = j * self.nr();
+                let width = (p.cg_out - first).min(self.nr());
+                let padded = width.next_multiple_of(self.lanes);
+                let channel = |i: usize| g * p.cg_out + first + i;
+                (0..padded).for_each(|i| put(if i < width { source.bias(channel(i)) } else { 0.0 }));
+                for ky in 0..s.kh {
+                    for kx in 0..s.kw {
+                        for c in 0..p.cg_in {
+                            for i in 0..padded {
+                                put(if i < width { source.weight(channel(i), c, ky, kx) } else { 0.0 });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        packed
+    }
+
+    fn scratch_len(&self, p: &Problem) -> usize {
+        let s = &p.shape;
+        let words = s.kh * s.kw * (self.mr() + 1) + self.mr();
+        let patches = if self.merges(p) { s.kh * self.mr() * s.kw * s.c_in } else { 0 };
+        // Words are pointers, and scratch starts where any float may.
+        (words + 1) * size_of::<usize>() / size_of::<f32>() + patches
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiles(p) }
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let p = job.problem;
+        let s = &p.shape;
+        let (all_panels, all_tiles) = (s.groups * self.panels(p), s.n * self.tiles(p));
+        let (panels, tiles) = if self.splits_panels(p) {
+            (part.range(all_panels), 0..all_tiles)
+        } else {
+            (0..all_panels, part.range(all_tiles))
+        };
+        let group_len: usize = (0..self.panels(p)).map(|j| self.panel_len(p, j)).sum();
+        // SAFETY: pack() put the zeros after the panels.
+        let zeros = unsafe { job.weights.add(s.groups * group_len) };
+        let table = self.table(job);
+        let block = (p.caches.l2 / 2 / 4 / (self.nr() * (p.k() + 1))).max(1);
+        let mut first = panels.start;
+        while first < panels.end {
+            let end = (first + block).min(panels.end);
+            for tile in tiles.clone() {
+                let (image, tile) = (tile / self.tiles(p), tile % self.tiles(p));
+                let pixels = Part { index: tile, of: self.tiles(p) }.range(p.oh * p.ow);
+                let mut group = usize::MAX;
+                let (mut segments, mut run) = (0, 0);
+                for panel in first..end {
+                    let (g, j) = (panel / self.panels(p), panel % self.panels(p));
+                    // SAFETY: the table has room for a full tile; panels of a group lie one after the other, all but the
+                    // last of full width; the output rows hold `width` channels from channel `c` on.
+                    unsafe {
+                        if g != group {
+                            group = g;
+                            (segments, run) = self.fill(job, &table, zeros, image, pixels.clone(), g);
+                        }
+                        let width = (p.cg_out - j * self.nr()).min(self.nr());
+                        let c = g * p.cg_out + j * self.nr();
+                        let mr = pixels.len();
+                        for m in 0..mr {
+                            *table.out.add(m) = self.out(job, image, pixels.start + m).add(c);
+                        }
+                        let nv = width.div_ceil(self.lanes);
+                        let micro = self.micros[nv - 1][mr - 1];
+                        micro(&Tile {
+                            offsets: table.offsets,
+                            pointers: table.pointers,
+                            segments,
+                            run,
+                            panel: job.weights.add(g * group_len + j * self.nr() * (p.k() + 1)),
+                            out: table.out,
+                            last: width - (nv - 1) * self.lanes,
+                            clamp: job.clamp,
+                        });
+                        if let Some(f) = &job.finish {
+                            self.finish_tile(f, p, &table, image, pixels.clone(), c, width);
+                        }
+                    }
+                }
+            }
+            first = end;
+        }
+    }
+}
+
+impl IgemmNhwc {
+    /// Lays the table out in the part's scratch.
+    fn table(&self, job: &Job<'_>) -> Table {
+        let p = job.problem;
+        let taps = p.shape.kh * p.shape.kw;
+        let words = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
+        Table {
+            offsets: words,
+            pointers: words.wrapping_add(taps).cast(),
+            out: words.wrapping_add(taps * (self.mr() + 1)).cast(),
+            patches: words.wrapping_add(taps * (self.mr() + 1) + self.mr()).cast(),
+        }
+    }
+
+    /// First channel of output pixel `i` of an image.
+    ///
+    /// # Safety
+    /// The pixel is inside the image.
+    unsafe fn out(&self, job: &Job<'_>, image: usize, i: usize) -> *mut f32 {
+        let (o, ow) = (job.output_strides, job.problem.ow);
+        // SAFETY: inside the output by contract.
+        unsafe { job.output.add(image * o.image + i / ow * o.row + i % ow * o.pixel) }
+    }
+
+    /// # Safety
+    /// As [`finish::Finish::apply`], for `width` channels from `c` on of each pixel.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn finish_tile(
+        &self,
+        f: &finish::Finish,
+        p: &Problem,
+        table: &Table,
+        image: usize,
+        pixels: core::ops::Range<usize>,
+        c: usize,
+        width: usize,
+    ) {
+        for (m, i) in pixels.enumerate() {
+            // SAFETY: the micro-kernel has just written these outputs; the pixel is inside the image.
+            unsafe { f.apply(*table.out.add(m), [image, i / p.ow, i % p.ow, c], width) };
+        }
+    }
+
+    /// Fills the table for some pixels and one group; gives the number of segments and their length.
+    ///
+    /// # Safety
+    /// The table lies in scratch of [`Algorithm::scratch_len`]; `zeros` has as many elements as the longest run.
+    unsafe fn fill(
+        &self,
+        job: &Job<'_>,
+        table: &Table,
+        zeros: *const f32,
+        image: usize,
+        pixels: core::ops::Range<usize>,
+        g: usize,
+    ) -> (usize, usize) {
+        let p = job.problem;
+        let (s, i) = (&p.shape, job.input_strides);
+        let mr = pixels.len();
+        let base = job.input.wrapping_add(image * i.image + g * p.cg_in);
+        // Pixels side by side, few channels: one run per kernel row.
+        let merged = self.merges(p) && i.pixel == s.c_in;
+        let (columns, run) = if merged { (1, s.kw * s.c_in) } else { (s.kw, p.cg_in) };
+        let mut segments = 0;
+        for ky in 0..s.kh {
+            for kx in 0..columns {
+                let mut seen = false;
+                let (mut oy, mut ox) = (pixels.start / p.ow, pixels.start % p.ow);
+                for m in 0..mr {
+                    let (y0, x0) = p.origin(oy, ox);
+                    let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
+                    let inside = (0..s.h as isize).contains(&y);
+                    let row = base.wrapping_offset(y * i.row as isize);
+                    let last = x + if merged { s.kw as isize - 1 } else { 0 };
+                    let pointer = if !inside || last < 0 || x >= s.w as isize {
+                        zeros
+                    } else if x >= 0 && last < s.w as isize {
+                        seen = true;
+                        row.wrapping_offset(x * i.pixel as isize)
+                    } else {
+                        seen = true;
+                        let patch = table.patches.wrapping_add((ky * self.mr() + m) * run);
+                        for c in 0..s.kw {
+                            let column = x + c as isize;
+                            for k in 0..s.c_in {
+                                // SAFETY: columns are read only inside the row; the patch has `run` elements.
+                                unsafe {
+                                    *patch.add(c * s.c_in + k) = if (0..s.w as isize).contains(&column) {
+                                        *row.offset(column * i.pixel as isize).add(k)
+                                    } else {
+                                        0.0
+                                    };
+                                }
+                            }
+                        }
+                        patch.cast_const()
+                    };
+                    // SAFETY: a segment per tap at most, `mr` pointers each.
+                    unsafe { *table.pointers.add(segments * mr + m) = pointer };
+                    ox += 1;
+                    if ox == p.ow {
+                        (oy, ox) = (oy + 1, 0);
+                    }
+                }
+                if seen {
+                    // SAFETY: as above.
+                    unsafe { *table.offsets.add(segments) = (ky * columns + kx) * run };
+                    segments += 1;
+                }
+            }
+        }
+        (segments, run)
+    }
+}

@@ -1,0 +1,168 @@
+//! Each algorithm once, generic over [`crate::vector::Vector`] and const tile sizes.
+//!
+//! An algorithm has two halves. The *micro-kernel* is a short generic function over registers; `crate::arch`
+//! instantiates it under `#[target_feature]` for each instruction set. The *driver* walks tiles, finds borders and calls
+//! micro-kernels through function pointers; it does addresses only and exists once for all instruction sets.
+
+use crate::error::Error;
+use crate::isa::{Caches, Isa};
+use crate::pack::{Aligned, Source};
+use crate::shape::Conv2dShape;
+use crate::tensor::{Layout, Strides};
+
+pub(crate) mod finish;
+pub(crate) mod igemm_nhwc;
+
+/// What a plan asks of an algorithm, with everything derived that several of them need.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub shape: Conv2dShape,
+    pub layout: Layout,
+    /// Output rows and columns.
+    pub oh: usize,
+    pub ow: usize,
+    /// Channels per group.
+    pub cg_in: usize,
+    pub cg_out: usize,
+    pub caches: Caches,
+}
+
+impl Problem {
+    pub(crate) fn new(shape: &Conv2dShape, layout: Layout) -> Result<Self, Error> {
+        let (oh, ow) = shape.check()?;
+        let (cg_in, cg_out) = (shape.c_in / shape.groups, shape.c_out / shape.groups);
+        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches: Caches::detect() })
+    }
+
+    /// Elements of one output channel's filter.
+    pub(crate) fn k(&self) -> usize {
+        self.cg_in * self.shape.kh * self.shape.kw
+    }
+
+    /// First input row and column that output row `oy` and column `ox` read; negative in the padding.
+    pub(crate) fn origin(&self, oy: usize, ox: usize) -> (isize, isize) {
+        let s = &self.shape;
+        (
+            (oy * s.stride[0]) as isize - s.padding.top as isize,
+            (ox * s.stride[1]) as isize - s.padding.left as isize,
+        )
+    }
+}
+
+/// One of the parts that a run is cut into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub index: usize,
+    pub of: usize,
+}
+
+impl Part {
+    /// This part's share of `units`: contiguous, sizes differing by one at most.
+    pub(crate) fn range(self, units: usize) -> core::ops::Range<usize> {
+        // By division first: the product of two sizes could overflow.
+        let (each, more) = (units / self.of, units % self.of);
+        let first = self.index * each + self.index.min(more);
+        first..first + each + usize::from(self.index < more)
+    }
+}
+
+/// One run of a plan, as kernels see it. Pointers are to element (0, 0, 0, 0); strides are in elements.
+pub(crate) struct Job<'a> {
+    pub problem: &'a Problem,
+    pub weights: *const f32,
+    pub input: *const f32,
+    pub input_strides: Strides,
+    pub output: *mut f32,
+    pub output_strides: Strides,
+    /// Bounds of the clamp that ends every kernel; infinite where `finish` does the activation.
+    pub clamp: (f32, f32),
+    /// What a clamp cannot do, applied to stored outputs while they are in the first cache.
+    pub finish: Option<finish::Finish>,
+    /// Scratch of this part.
+    pub scratch: *mut f32,
+}
+
+/// An algorithm with its tile and its micro-kernels: everything that a registry row needs to run.
+pub(crate) trait Algorithm: Sync {
+    /// Why it cannot compute this problem, if it cannot.
+    fn refuses(&self, p: &Problem) -> Option<&'static str>;
+
+    /// Estimated cost in vector multiply-adds of the tier's full width, for choosing between rows.
+    fn estimate(&self, p: &Problem) -> f64;
+
+    /// Packs weights and bias into the order in which the kernel reads them.
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned;
+
+    /// Scratch floats per part. The block may start at any address aligned for `f32`.
+    fn scratch_len(&self, p: &Problem) -> usize;
+
+    /// Into how many parts of equal work a run can be cut.
+    fn units(&self, p: &Problem) -> usize;
+
+    /// Computes one part.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of the row's tier. The job's pointers and strides cover tensors of the problem's
+    /// shape, `weights` came from [`Algorithm::pack`], `scratch` has [`Algorithm::scratch_len`] floats of its own. No two
+    /// parts run with the same index at the same time, and all use the same `of`.
+    unsafe fn run(&self, job: &Job<'_>, part: Part);
+}
+
+/// A row of the registry: one kernel on one instruction set. The name is the contract: operation, type, layout, tile
+/// (r: rows or pixels, c: channels, v: vectors), instruction set.
+pub struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) isa: Isa,
+    pub(crate) op: &'static str,
+    pub(crate) layout: Layout,
+    pub(crate) tile: &'static str,
+    pub(crate) lanes: usize,
+    pub(crate) algorithm: &'static dyn Algorithm,
+    pub(crate) finish: finish::FinishFn,
+}
+
+impl Kernel {
+    /// The name: in reports, tests, benches and [`crate::Conv2dPlan::kernel_name`] alike.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The tier that it needs.
+    pub const fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The algorithm: the name's first word.
+    pub const fn op(&self) -> &'static str {
+        self.op
+    }
+
+    /// The layout of its input and output.
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The register tile, in words.
+    pub const fn tile(&self) -> &'static str {
+        self.tile
+    }
+
+    /// Lanes of its vectors.
+    pub const fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Why it cannot compute this shape, if it cannot. A shape that [`Conv2dShape::check`] refuses is refused.
+    pub fn refuses(&self, shape: &Conv2dShape) -> Option<&'static str> {
+        match Problem::new(shape, self.layout) {
+            Ok(p) => self.algorithm.refuses(&p),
+            Err(_) => Some("the shape is invalid"),
+        }
+    }
+}
+
+impl core::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Kernel").field("name", &self.name).finish_non_exhaustive()
+    }
+}

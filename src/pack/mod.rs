@@ -1,0 +1,60 @@
+//! Packed weights: one aligned block per plan, read front to back by the kernels.
+
+use alloc::vec::Vec;
+
+/// A cache line, so that packed panels and vectors never straddle two without need.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([f32; 16]);
+
+/// A block of `f32` that starts on a cache line.
+pub(crate) struct Aligned {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Aligned {
+    /// Zeros.
+    pub(crate) fn new(len: usize) -> Self {
+        Aligned { lines: alloc::vec![Line([0.0; 16]); len.div_ceil(16)], len }
+    }
+
+    /// Number of floats.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// First element.
+    pub(crate) fn as_ptr(&self) -> *const f32 {
+        self.lines.as_ptr().cast()
+    }
+
+    /// All elements.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+        // SAFETY: `Line` is sixteen floats without padding, and the vector holds at least `len` of them.
+        unsafe { core::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Weights in OIHW, as the caller gave them, with the bias.
+pub(crate) struct Source<'a> {
+    pub weights: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    /// Input channels per group.
+    pub cg_in: usize,
+    pub kh: usize,
+    pub kw: usize,
+}
+
+impl Source<'_> {
+    /// Weight of output channel `o`, input channel `i` of its group, at row `ky` and column `kx`.
+    pub(crate) fn weight(&self, o: usize, i: usize, ky: usize, kx: usize) -> f32 {
+        self.weights[((o * self.cg_in + i) * self.kh + ky) * self.kw + kx]
+    }
+
+    /// Bias of output channel `o`. Never `-0.0`: kernels may leave out taps in the padding, and adding their zeros to a
+    /// negative zero would change its sign.
+    pub(crate) fn bias(&self, o: usize) -> f32 {
+        self.bias.map_or(0.0, |b| b[o] + 0.0)
+    }
+}

@@ -1,0 +1,73 @@
+//! The smallest vector trait that the kernels need.
+//!
+//! Every algorithm in [`crate::kernel`] is written once over [`Vector`] and instantiated per instruction set in
+//! `crate::arch`. Methods are `#[inline(always)]` and carry no `#[target_feature]` of their own: they become the right
+//! instructions only once inlined into a function that has the feature, which is why every one of them is unsafe.
+
+/// A register of `f32` lanes.
+///
+/// # Safety
+/// Implementations must load and store exactly the lanes that the methods say, and `LANES` must be true.
+/// Callers of any method must run on a CPU with the instructions of the implementing tier.
+pub(crate) unsafe trait Vector: Copy {
+    /// Lanes in a register.
+    const LANES: usize;
+
+    /// Four scalars `p[0..4]`, each of which can multiply a whole vector. Where instructions take a lane of a register
+    /// as operand (NEON), this is one loaded register; where they broadcast from memory (x86), it is the address.
+    type Quad: Copy;
+
+    /// All lanes zero.
+    unsafe fn zero() -> Self;
+
+    /// All lanes `x`.
+    unsafe fn splat(x: f32) -> Self;
+
+    /// Lanes `p[0..LANES]`.
+    unsafe fn load(p: *const f32) -> Self;
+
+    /// Lanes `p[i]` for `i` in `lo..hi`, zero elsewhere. Memory outside `p[lo..hi]` is not touched.
+    unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> Self;
+
+    /// Writes all lanes to `p[0..LANES]`.
+    unsafe fn store(self, p: *mut f32);
+
+    /// Writes the first `n` lanes, and nothing else.
+    unsafe fn store_first(self, p: *mut f32, n: usize);
+
+    /// `a * b + self`, fused where the tier has it.
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// `self + b`
+    unsafe fn add(self, b: Self) -> Self;
+
+    /// `self * b`
+    unsafe fn mul(self, b: Self) -> Self;
+
+    /// `self / b`
+    unsafe fn div(self, b: Self) -> Self;
+
+    /// `if self < lo { lo } else { self }`, NaN kept.
+    unsafe fn at_least(self, lo: Self) -> Self;
+
+    /// `if self > hi { hi } else { self }`, NaN kept.
+    unsafe fn at_most(self, hi: Self) -> Self;
+
+    /// `self * 2^n`, where `n` is a whole number in -126..=127 in each lane.
+    unsafe fn scale_by_power_of_two(self, n: Self) -> Self;
+
+    /// Nearest whole number, for magnitudes below 2^22.
+    unsafe fn round(self) -> Self;
+
+    /// Lanes `self[index[i]]`. The indices are whole numbers below `LANES`, as [`Vector::indices`] made them.
+    unsafe fn permute(self, index: Self) -> Self;
+
+    /// Packs lane numbers `p[0..LANES]` for [`Vector::permute`].
+    unsafe fn indices(p: *const u32) -> Self;
+
+    /// Loads four scalars.
+    unsafe fn quad(p: *const f32) -> Self::Quad;
+
+    /// `b * q[I] + self`
+    unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: Self::Quad) -> Self;
+}
