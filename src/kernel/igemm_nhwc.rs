@@ -24,7 +24,7 @@
 //! multiply-add: `1 / MR + 1 / NV`, the latter broadcasts. Bound by the FMA ports while the panel comes from the second
 //! cache, so the driver walks panels in blocks of half of it.
 
-use super::{Algorithm, Job, Part, Problem, finish};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, finish};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
@@ -39,8 +39,10 @@ pub(crate) struct Tile {
     pub run: usize,
     /// Bias and weights of the panel.
     pub panel: *const f32,
-    /// `MR` pointers to the outputs of the panel's first channel.
+    /// `MR` pointers to the first channel of the output pixels.
     pub out: *const *mut f32,
+    /// The panel's first output channel.
+    pub channel: usize,
     /// Lanes to store of the last vector.
     pub last: usize,
     pub clamp: (f32, f32),
@@ -116,11 +118,18 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
                 k += 1;
             }
         }
-        let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+        if t.clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+            for row in &mut acc {
+                for y in row {
+                    *y = y.at_least(lo).at_most(hi);
+                }
+            }
+        }
         for m in 0..MR {
-            let out = *t.out.add(m);
+            let out = (*t.out.add(m)).add(t.channel);
             for v in 0..NV {
-                let y = acc[m][v].at_least(lo).at_most(hi);
+                let y = acc[m][v];
                 if v + 1 == NV && t.last < V::LANES {
                     y.store_first(out.add(v * V::LANES), t.last);
                 } else {
@@ -280,10 +289,12 @@ impl Algorithm for IgemmNhwc {
                 let pixels = Part { index: tile, of: self.tiles(p) }.range(p.oh * p.ow);
                 let mut group = usize::MAX;
                 let (mut segments, mut run) = (0, 0);
+                // SAFETY: these are pixels of the image, and of one tile.
+                unsafe { self.fill_out(job, &table, image, pixels.clone()) };
                 for panel in first..end {
                     let (g, j) = (panel / self.panels(p), panel % self.panels(p));
                     // SAFETY: the table has room for a full tile; panels of a group lie one after the other, all but the
-                    // last of full width; the output rows hold `width` channels from channel `c` on.
+                    // last of full width; the output pixels hold `width` channels from channel `c` on.
                     unsafe {
                         if g != group {
                             group = g;
@@ -291,12 +302,8 @@ impl Algorithm for IgemmNhwc {
                         }
                         let width = (p.cg_out - j * self.nr()).min(self.nr());
                         let c = g * p.cg_out + j * self.nr();
-                        let mr = pixels.len();
-                        for m in 0..mr {
-                            *table.out.add(m) = self.out(job, image, pixels.start + m).add(c);
-                        }
                         let nv = width.div_ceil(self.lanes);
-                        let micro = self.micros[nv - 1][mr - 1];
+                        let micro = self.micros[nv - 1][pixels.len() - 1];
                         micro(&Tile {
                             offsets: table.offsets,
                             pointers: table.pointers,
@@ -304,6 +311,7 @@ impl Algorithm for IgemmNhwc {
                             run,
                             panel: job.weights.add(g * group_len + j * self.nr() * (p.k() + 1)),
                             out: table.out,
+                            channel: c,
                             last: width - (nv - 1) * self.lanes,
                             clamp: job.clamp,
                         });
@@ -332,14 +340,21 @@ impl IgemmNhwc {
         }
     }
 
-    /// First channel of output pixel `i` of an image.
+    /// Fills in the pointers to the first channel of each output pixel.
     ///
     /// # Safety
-    /// The pixel is inside the image.
-    unsafe fn out(&self, job: &Job<'_>, image: usize, i: usize) -> *mut f32 {
+    /// The pixels are inside the image, as many as a tile has at most.
+    unsafe fn fill_out(&self, job: &Job<'_>, table: &Table, image: usize, pixels: core::ops::Range<usize>) {
         let (o, ow) = (job.output_strides, job.problem.ow);
-        // SAFETY: inside the output by contract.
-        unsafe { job.output.add(image * o.image + i / ow * o.row + i % ow * o.pixel) }
+        let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
+        for m in 0..pixels.len() {
+            // SAFETY: inside the output by contract.
+            unsafe { *table.out.add(m) = job.output.add(image * o.image + y * o.row + x * o.pixel) };
+            x += 1;
+            if x == ow {
+                (y, x) = (y + 1, 0);
+            }
+        }
     }
 
     /// # Safety
@@ -357,7 +372,7 @@ impl IgemmNhwc {
     ) {
         for (m, i) in pixels.enumerate() {
             // SAFETY: the micro-kernel has just written these outputs; the pixel is inside the image.
-            unsafe { f.apply(*table.out.add(m), [image, i / p.ow, i % p.ow, c], width) };
+            unsafe { f.apply((*table.out.add(m)).add(c), [image, i / p.ow, i % p.ow, c], width) };
         }
     }
 
@@ -380,47 +395,51 @@ impl IgemmNhwc {
         let base = job.input.wrapping_add(image * i.image + g * p.cg_in);
         // Pixels side by side, few channels: one run per kernel row.
         let merged = self.merges(p) && i.pixel == s.c_in;
-        let (columns, run) = if merged { (1, s.kw * s.c_in) } else { (s.kw, p.cg_in) };
+        let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
+        let step = s.stride[1] * i.pixel;
         let mut segments = 0;
         for ky in 0..s.kh {
             for kx in 0..columns {
                 let mut seen = false;
-                let (mut oy, mut ox) = (pixels.start / p.ow, pixels.start % p.ow);
-                for m in 0..mr {
+                let mut m = 0;
+                // Row by row of the output: inside one, input pixels are `step` apart.
+                while m < mr {
+                    let (oy, ox) = ((pixels.start + m) / p.ow, (pixels.start + m) % p.ow);
+                    let count = (p.ow - ox).min(mr - m);
                     let (y0, x0) = p.origin(oy, ox);
                     let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
-                    let inside = (0..s.h as isize).contains(&y);
                     let row = base.wrapping_offset(y * i.row as isize);
-                    let last = x + if merged { s.kw as isize - 1 } else { 0 };
-                    let pointer = if !inside || last < 0 || x >= s.w as isize {
-                        zeros
+                    let last = x + ((count - 1) * s.stride[1] + reach) as isize;
+                    // SAFETY: a segment per tap at most, `mr` pointers each.
+                    let pointers =
+                        unsafe { core::slice::from_raw_parts_mut(table.pointers.add(segments * mr + m), count) };
+                    if y < 0 || y >= s.h as isize {
+                        pointers.fill(zeros);
                     } else if x >= 0 && last < s.w as isize {
                         seen = true;
-                        row.wrapping_offset(x * i.pixel as isize)
-                    } else {
-                        seen = true;
-                        let patch = table.patches.wrapping_add((ky * self.mr() + m) * run);
-                        for c in 0..s.kw {
-                            let column = x + c as isize;
-                            for k in 0..s.c_in {
-                                // SAFETY: columns are read only inside the row; the patch has `run` elements.
-                                unsafe {
-                                    *patch.add(c * s.c_in + k) = if (0..s.w as isize).contains(&column) {
-                                        *row.offset(column * i.pixel as isize).add(k)
-                                    } else {
-                                        0.0
-                                    };
-                                }
-                            }
+                        let first = row.wrapping_offset(x * i.pixel as isize);
+                        for (n, pointer) in pointers.iter_mut().enumerate() {
+                            *pointer = first.wrapping_add(n * step);
                         }
-                        patch.cast_const()
-                    };
-                    // SAFETY: a segment per tap at most, `mr` pointers each.
-                    unsafe { *table.pointers.add(segments * mr + m) = pointer };
-                    ox += 1;
-                    if ox == p.ow {
-                        (oy, ox) = (oy + 1, 0);
+                    } else {
+                        for (n, pointer) in pointers.iter_mut().enumerate() {
+                            let x = x + (n * s.stride[1]) as isize;
+                            let end = x + reach as isize;
+                            if x >= 0 && end < s.w as isize {
+                                *pointer = row.wrapping_offset(x * i.pixel as isize);
+                            } else if end < 0 || x >= s.w as isize {
+                                *pointer = zeros;
+                                continue;
+                            } else {
+                                let patch = table.patches.wrapping_add((ky * self.mr() + m + n) * run);
+                                // SAFETY: the row is inside the image; the patch has `run` elements.
+                                unsafe { copy_run(row, patch, x, s.w, s.kw, s.c_in) };
+                                *pointer = patch;
+                            }
+                            seen = true;
+                        }
                     }
+                    m += count;
                 }
                 if seen {
                     // SAFETY: as above.
@@ -430,5 +449,23 @@ impl IgemmNhwc {
             }
         }
         (segments, run)
+    }
+}
+
+/// Copies `columns` pixels of `c` floats that lie side by side, from column `x` of a row of `w` on, with zeros for those
+/// outside.
+///
+/// # Safety
+/// `row` is a row of the input; `to` has `columns * c` elements.
+unsafe fn copy_run(row: *const f32, to: *mut f32, x: isize, w: usize, columns: usize, c: usize) {
+    for column in 0..columns {
+        let from = x + column as isize;
+        for k in 0..c {
+            // SAFETY: read only inside the row.
+            unsafe {
+                let inside = (0..w as isize).contains(&from);
+                *to.add(column * c + k) = if inside { *row.add(from as usize * c + k) } else { 0.0 };
+            }
+        }
     }
 }

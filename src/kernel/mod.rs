@@ -42,10 +42,7 @@ impl Problem {
     /// First input row and column that output row `oy` and column `ox` read; negative in the padding.
     pub(crate) fn origin(&self, oy: usize, ox: usize) -> (isize, isize) {
         let s = &self.shape;
-        (
-            (oy * s.stride[0]) as isize - s.padding.top as isize,
-            (ox * s.stride[1]) as isize - s.padding.left as isize,
-        )
+        ((oy * s.stride[0]) as isize - s.padding.top as isize, (ox * s.stride[1]) as isize - s.padding.left as isize)
     }
 }
 
@@ -65,6 +62,9 @@ impl Part {
         first..first + each + usize::from(self.index < more)
     }
 }
+
+/// Bounds of a clamp that lets everything pass.
+pub(crate) const NO_CLAMP: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
 
 /// One run of a plan, as kernels see it. Pointers are to element (0, 0, 0, 0); strides are in elements.
 pub(crate) struct Job<'a> {

@@ -5,7 +5,7 @@ use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
 use crate::isa::Isa;
 use crate::kernel::finish::Finish;
-use crate::kernel::{Job, Kernel, Part, Problem};
+use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::parallel::{Parallel, Serial};
 use crate::registry;
@@ -174,7 +174,7 @@ impl Conv2dPlan {
         });
         let clamp = match (clamp, finish) {
             (Some(c), None) => c,
-            _ => (f32::NEG_INFINITY, f32::INFINITY),
+            _ => NO_CLAMP,
         };
         let shared = Shared {
             input: input.data.as_ptr(),

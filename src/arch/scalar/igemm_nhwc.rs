@@ -14,6 +14,11 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 /// 4 pixels x 4 channels.
 pub(super) static R4C4: IgemmNhwc = IgemmNhwc {
     lanes: 1,
-    micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4), micros!(micro; 4; 1 2 3 4)],
+    micros: &[
+        micros!(micro; 1; 1 2 3 4),
+        micros!(micro; 2; 1 2 3 4),
+        micros!(micro; 3; 1 2 3 4),
+        micros!(micro; 4; 1 2 3 4),
+    ],
     width: 1.0,
 };

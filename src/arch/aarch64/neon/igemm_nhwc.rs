@@ -15,6 +15,11 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 /// 6 pixels x 16 channels.
 pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
     lanes: 4,
-    micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6), micros!(micro; 3; 1 2 3 4 5 6), micros!(micro; 4; 1 2 3 4 5 6)],
+    micros: &[
+        micros!(micro; 1; 1 2 3 4 5 6),
+        micros!(micro; 2; 1 2 3 4 5 6),
+        micros!(micro; 3; 1 2 3 4 5 6),
+        micros!(micro; 4; 1 2 3 4 5 6),
+    ],
     width: 1.0,
 };

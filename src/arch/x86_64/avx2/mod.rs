@@ -8,6 +8,8 @@ mod finish;
 mod igemm_nhwc;
 mod vector;
 
+pub(super) use vector::F32x8;
+
 /// The registry rows of this tier.
 pub(crate) static KERNELS: &[Kernel] = &[
     Kernel {

@@ -1,5 +1,6 @@
 //! Implicit GEMM, NHWC: see [`crate::kernel::igemm_nhwc`].
 
+use super::super::avx2::F32x8;
 use super::vector::F32x16;
 use crate::arch::micros;
 use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Tile};
@@ -17,4 +18,34 @@ pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     lanes: 16,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
     width: 1.0,
+};
+
+/// 7 pixels x 64 channels: no more rows than the first cache has ways, for pixels that lie a multiple of 4 KiB apart.
+pub(super) static R7C64: IgemmNhwc = IgemmNhwc {
+    lanes: 16,
+    micros: &[
+        micros!(micro; 1; 1 2 3 4 5 6 7),
+        micros!(micro; 2; 1 2 3 4 5 6 7),
+        micros!(micro; 3; 1 2 3 4 5 6 7),
+        micros!(micro; 4; 1 2 3 4 5 6 7),
+    ],
+    width: 1.0,
+};
+
+/// Half vectors, with the registers of AVX-512VL.
+///
+/// # Safety
+/// As [`igemm_nhwc::micro`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { igemm_nhwc::micro::<F32x8, MR, NV>(t) }
+}
+
+/// 8 pixels x 24 channels in half vectors, for channel counts that would leave many lanes of full ones empty.
+pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
+    lanes: 8,
+    micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
+    // Between a half (cores that split 512-bit operations in two) and one.
+    width: 0.55,
 };
