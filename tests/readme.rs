@@ -21,8 +21,16 @@ const TIERS: &[Isa] = if cfg!(target_arch = "x86_64") {
 fn table(isa: Isa) -> String {
     let mut text = String::from("\n| kernel | operation | layout | tile | lanes |\n| --- | --- | --- | --- | --- |\n");
     for k in registry::kernels().filter(|k| k.isa() == isa) {
-        writeln!(text, "| `{}` | {} | {} | {} | {} |", k.name(), k.op(), k.layout().name().to_uppercase(), k.tile(), k.lanes())
-            .unwrap();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            k.name(),
+            k.op(),
+            k.layout().name().to_uppercase(),
+            k.tile(),
+            k.lanes()
+        )
+        .unwrap();
     }
     text + "\n"
 }
