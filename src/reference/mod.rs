@@ -5,7 +5,8 @@
 //! [`Cost`](crate::Cost) claims.
 //!
 //! Tensors may have any strides, and the layouts of input and output may differ. All functions check their arguments
-//! before they write anything, return an [`Error`] that names the argument, and never panic.
+//! before they write anything, return an [`Error`] that names the argument, and never panic, unless the arithmetic of the
+//! number type does (as integers do that overflow in a debug build).
 
 mod conv;
 mod counting;
