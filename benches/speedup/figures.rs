@@ -1,0 +1,197 @@
+//! The figures of a report, and how they follow from counts, times and ceilings.
+
+use super::ceilings::Ceilings;
+use lightconv::Cost;
+
+/// A layer with its measurement.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: String,
+    pub kernel: &'static str,
+    pub isa: &'static str,
+    pub cost: Cost,
+    pub min_us: f64,
+    pub median_us: f64,
+    /// Calls timed.
+    pub calls: u64,
+}
+
+impl Row {
+    /// 10^9 multiplies per second, from the least time.
+    pub fn gmacs(&self) -> f64 {
+        self.cost.multiplies as f64 / self.min_us / 1e3
+    }
+}
+
+/// What limits a layer: multiplies, or reading its tensors once from the level of memory that holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// 10^9 multiplies per second.
+    pub gmacs: f64,
+    /// `multiplies`, or the level.
+    pub by: String,
+}
+
+impl Bound {
+    /// The roofline (Williams, Waterman and Patterson, 2009): the peak, or intensity times bandwidth if that is less.
+    pub fn of(cost: &Cost, ceilings: &Ceilings) -> Bound {
+        let peak = Bound { gmacs: ceilings.peak_gmacs, by: "multiplies".to_owned() };
+        match ceilings.level_of(cost.bytes) {
+            Some(level) if cost.intensity() * level.gbs < peak.gmacs => {
+                Bound { gmacs: cost.intensity() * level.gbs, by: level.name.clone() }
+            }
+            _ => peak,
+        }
+    }
+}
+
+/// Multiplies and time of something, and of the standard convolutions in its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speedup {
+    /// Standard over light, in multiplies.
+    pub theoretical: f64,
+    /// Standard over light, in time.
+    pub measured: f64,
+}
+
+impl Speedup {
+    /// From (multiplies, microseconds) of the standard and of the light form.
+    pub fn of(standard: (u64, f64), light: (u64, f64)) -> Speedup {
+        Speedup { theoretical: standard.0 as f64 / light.0 as f64, measured: standard.1 / light.1 }
+    }
+
+    /// The part of the theoretical speed-up that the clock shows.
+    pub fn realised(&self) -> f64 {
+        self.measured / self.theoretical
+    }
+}
+
+/// A pair with its measurement.
+#[derive(Clone, Debug)]
+pub struct PairRow {
+    /// Index of the depthwise layer; the pointwise one is the next.
+    pub first: usize,
+    pub standard: Row,
+    pub speedup: Speedup,
+}
+
+/// Everything measured in a run.
+#[derive(Clone, Debug)]
+pub struct Results {
+    pub title: String,
+    pub machine: String,
+    pub date: String,
+    pub layout: &'static str,
+    /// Highest instruction set allowed.
+    pub isa: &'static str,
+    pub threads: usize,
+    pub ceilings: Ceilings,
+    pub rows: Vec<Row>,
+    pub pairs: Vec<PairRow>,
+    /// Layers left out, with the reason.
+    pub left_out: Vec<String>,
+}
+
+impl Results {
+    /// Multiplies and microseconds of all layers together.
+    pub fn total(&self) -> (u64, f64) {
+        (self.rows.iter().map(|r| r.cost.multiplies).sum(), self.rows.iter().map(|r| r.min_us).sum())
+    }
+
+    /// All layers against the same with every pair replaced by its standard convolution; none without pairs.
+    pub fn total_speedup(&self) -> Option<Speedup> {
+        let light = self.total();
+        let mut standard = light;
+        for pair in &self.pairs {
+            for layer in &self.rows[pair.first..pair.first + 2] {
+                standard.0 -= layer.cost.multiplies;
+                standard.1 -= layer.min_us;
+            }
+            standard.0 += pair.standard.cost.multiplies;
+            standard.1 += pair.standard.min_us;
+        }
+        (!self.pairs.is_empty()).then(|| Speedup::of(standard, light))
+    }
+
+    /// Microseconds of all layers at the peak, and at the bound of each.
+    pub fn ideal_us(&self) -> (f64, f64) {
+        let at = |gmacs: f64, r: &Row| r.cost.multiplies as f64 / gmacs / 1e3;
+        let peak = self.rows.iter().map(|r| at(self.ceilings.peak_gmacs, r)).sum();
+        let bound = self.rows.iter().map(|r| at(Bound::of(&r.cost, &self.ceilings).gmacs, r)).sum();
+        (peak, bound)
+    }
+}
+
+#[cfg(test)]
+#[allow(unused)]
+pub mod tests {
+    use super::super::ceilings::Level;
+    use super::*;
+    use lightconv::Conv2dShape;
+
+    fn row(name: &str, shape: &Conv2dShape, min_us: f64) -> Row {
+        let cost = Cost::of(shape).unwrap();
+        let name = name.to_owned();
+        Row { name, kernel: "some_kernel", isa: "scalar", cost, min_us, median_us: 2.0 * min_us, calls: 7 }
+    }
+
+    /// A depthwise separable pair: 451584 and 12845056 multiplies, 115605504 as one.
+    pub fn sample() -> Results {
+        let dw = Conv2dShape::new(1, 14, 14, 256, 256, [3, 3]).groups(256).pad(1);
+        let pw = Conv2dShape::new(1, 14, 14, 256, 256, [1, 1]);
+        let standard = Conv2dShape { groups: 1, ..dw };
+        let rows = vec![row("dw", &dw, 20.0), row("pw", &pw, 300.0)];
+        let standard = row("dw + pw as one", &standard, 2000.0);
+        let light = (rows[0].cost.multiplies + rows[1].cost.multiplies, 320.0);
+        let speedup = Speedup::of((standard.cost.multiplies, 2000.0), light);
+        let level = |name: &str, bytes, gbs| Level { name: name.to_owned(), bytes, gbs };
+        Results {
+            title: "sample".to_owned(),
+            machine: "a machine".to_owned(),
+            date: "2026-01-01 00:00 UTC".to_owned(),
+            layout: "nhwc",
+            isa: "scalar",
+            threads: 1,
+            ceilings: Ceilings {
+                peak_gmacs: 60.0,
+                levels: vec![level("L1", 1 << 15, 200.0), level("L2", 1 << 20, 100.0)],
+            },
+            rows,
+            pairs: vec![PairRow { first: 0, standard, speedup }],
+            left_out: vec![],
+        }
+    }
+
+    #[test]
+    fn ratios_are_standard_over_light() {
+        let s = Speedup::of((800, 40.0), (100, 10.0));
+        assert_eq!((s.theoretical, s.measured, s.realised()), (8.0, 4.0, 0.5));
+        let r = sample();
+        let all = r.total_speedup().unwrap();
+        assert_eq!((all.theoretical, all.measured), (r.pairs[0].speedup.theoretical, 2000.0 / 320.0));
+        assert!((all.theoretical - 115_605_504.0 / 13_296_640.0).abs() < 1e-12);
+        assert_eq!(Results { pairs: vec![], ..r }.total_speedup(), None);
+    }
+
+    #[test]
+    fn the_bound_is_the_lower_of_both_roofs() {
+        let r = sample();
+        // 451584 multiplies on 2 * 200704 + 9 * 4 * 256 + ... bytes: about 1.1 a byte, in L2.
+        let dw = Bound::of(&r.rows[0].cost, &r.ceilings);
+        assert_eq!(dw.by, "multiplies");
+        let slow = Ceilings { peak_gmacs: 600.0, ..r.ceilings.clone() };
+        let dw = Bound::of(&r.rows[0].cost, &slow);
+        assert_eq!(dw.by, "L2");
+        assert!((dw.gmacs - r.rows[0].cost.intensity() * 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn totals_are_sums() {
+        let r = sample();
+        assert_eq!(r.total(), (13_296_640, 320.0));
+        let (peak, bound) = r.ideal_us();
+        assert!((peak - 13_296_640.0 / 60e3).abs() < 1e-9);
+        assert!(bound >= peak);
+        assert!((r.rows[1].gmacs() - 12_845_056.0 / 300e3).abs() < 1e-9);
+    }
+}

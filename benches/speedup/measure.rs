@@ -1,0 +1,160 @@
+//! Builds the plans and times them, all layers in turn, in rounds: what disturbs the machine then disturbs all alike.
+
+use super::args::Args;
+use super::buffer::{Buffer, Random};
+use super::cases::Job;
+use super::ceilings::Meter;
+use super::figures::{PairRow, Results, Row, Speedup};
+use super::machine;
+use super::timing::Samples;
+use indicatif::{ProgressBar, ProgressStyle};
+use lightconv::network::Layer;
+use lightconv::parallel::Rayon;
+use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Options, View, ViewMut};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::error::Error;
+use std::time::Duration;
+
+/// Passes over all layers.
+const ROUNDS: u32 = 8;
+
+/// Time in each round to see whether the peak is higher than it was at first.
+const PEAK_TIME: Duration = Duration::from_millis(20);
+
+/// A layer ready to run.
+struct Case {
+    name: String,
+    plan: Conv2dPlan,
+    input: Buffer,
+    output: Buffer,
+    scratch: Buffer,
+    samples: Samples,
+    budget: Duration,
+}
+
+impl Case {
+    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa) -> Result<Self, Box<dyn Error>> {
+        let mut random = Random::new(1);
+        let mut buffer = |len| Buffer::new(len, || random.next());
+        let mut options = Options::new().isa(isa).threads(args.threads);
+        if let Some(kernel) = &args.kernel {
+            options = options.kernel(kernel);
+        }
+        let weights = buffer(layer.shape.weight_len()?)?;
+        let bias = buffer(layer.shape.c_out)?;
+        let epilogue = Epilogue::activation(activation);
+        let plan = Conv2dPlan::new(&layer.shape, args.layout, weights.get(), Some(bias.get()), epilogue, &options)?;
+        Ok(Case {
+            name: layer.name.clone(),
+            input: buffer(plan.input_dims().len()?)?,
+            output: Buffer::zeros(plan.output_dims().len()?)?,
+            scratch: Buffer::zeros(plan.scratch_len())?,
+            plan,
+            samples: Samples::default(),
+            budget: Duration::from_millis(args.budget_ms) / ROUNDS,
+        })
+    }
+
+    /// Times the plan on the calling thread, or on the pool's threads, of which the calling one is one.
+    fn round(&mut self, pool: Option<&ThreadPool>) -> Result<(), lightconv::Error> {
+        let layout = self.plan.layout();
+        let input = View::dense(layout, self.plan.input_dims(), self.input.get())?;
+        let mut output = ViewMut::dense(layout, self.plan.output_dims(), self.output.get_mut())?;
+        let (plan, scratch) = (&self.plan, self.scratch.get_mut());
+        match pool {
+            None => self.samples.round(self.budget, || plan.run(&input, &mut output, scratch)),
+            Some(pool) => {
+                let pool = Rayon::in_pool(pool);
+                self.samples.round(self.budget, || plan.run_with(&pool, &input, None, &mut output, scratch))
+            }
+        }
+    }
+
+    fn into_row(self) -> Row {
+        let (min_us, median_us) = self.samples.summary();
+        Row {
+            name: self.name,
+            kernel: self.plan.kernel_name(),
+            isa: self.plan.isa().name(),
+            cost: self.plan.cost(),
+            min_us,
+            median_us,
+            calls: self.samples.calls(),
+        }
+    }
+}
+
+/// Measures ceilings, layers and the standard convolutions of the pairs.
+pub fn run(args: &Args, job: &Job) -> Result<Results, Box<dyn Error>> {
+    let isa = match args.isa {
+        Some(isa) => isa.require()?,
+        None => Isa::best()?,
+    };
+    let pool = match args.threads {
+        1 => None,
+        n => Some(ThreadPoolBuilder::new().num_threads(n).build()?),
+    };
+    let pool = pool.as_ref();
+
+    let mut left_out = Vec::new();
+    let mut cases = Vec::new();
+    // Where layers are left out, pairs would no longer find theirs.
+    let pairs = if args.kernel.is_some() { &[][..] } else { &job.pairs };
+    for layer in &job.network.layers {
+        match Case::new(layer, job.activation, args, isa) {
+            Ok(case) => cases.push(case),
+            Err(e) if args.kernel.is_some() => left_out.push(format!("{}: {e}", layer.name)),
+            Err(e) => return Err(format!("layer `{}`: {e}", layer.name).into()),
+        }
+    }
+    if cases.is_empty() {
+        return Err(format!("no layer to measure: {}", left_out.join("; ")).into());
+    }
+    for pair in pairs {
+        let mut case = Case::new(&pair.standard, job.activation, args, isa)?;
+        case.budget /= 2;
+        cases.push(case);
+    }
+
+    let bar = ProgressBar::new(u64::from(ROUNDS) * cases.len() as u64 + 1);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}")?);
+    bar.set_message("ceilings");
+    let meter = Meter::new(isa, pool)?;
+    let mut ceilings = meter.ceilings(&machine::caches())?;
+    bar.inc(1);
+    for _ in 0..ROUNDS {
+        ceilings.peak_gmacs = ceilings.peak_gmacs.max(meter.peak(PEAK_TIME));
+        for case in &mut cases {
+            bar.set_message(case.name.clone());
+            match pool {
+                // From inside the pool, so that no call pays for waking it.
+                Some(p) => p.install(|| case.round(Some(p)))?,
+                None => case.round(None)?,
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+
+    let layers = cases.len() - pairs.len();
+    let standards = cases.split_off(layers).into_iter().map(Case::into_row);
+    let rows: Vec<Row> = cases.into_iter().map(Case::into_row).collect();
+    let pairs = pairs.iter().zip(standards).map(|(pair, standard)| {
+        let (dw, pw) = (&rows[pair.first], &rows[pair.first + 1]);
+        let light = (dw.cost.multiplies + pw.cost.multiplies, dw.min_us + pw.min_us);
+        let speedup = Speedup::of((standard.cost.multiplies, standard.min_us), light);
+        PairRow { first: pair.first, standard, speedup }
+    });
+    Ok(Results {
+        title: job.network.name.clone(),
+        machine: machine::cpu_name(),
+        date: machine::date(),
+        layout: args.layout.name(),
+        isa: isa.name(),
+        threads: args.threads,
+        ceilings,
+        pairs: pairs.collect(),
+        rows,
+        left_out,
+    })
+}

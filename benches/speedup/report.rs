@@ -1,0 +1,272 @@
+//! The results as tables for people and as lines of JSON for tools.
+
+use super::figures::{Bound, PairRow, Results, Row, Speedup};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Opens the file for [`write_json`].
+pub fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// One measured convolution. Times are in microseconds, rates in 10^9 multiplies per second.
+#[derive(Serialize)]
+struct Line<'a> {
+    layer: &'a str,
+    dtype: &'static str,
+    layout: &'a str,
+    threads: usize,
+    isa: &'a str,
+    kernel: &'a str,
+    macs: u64,
+    min_us: f64,
+    median_us: f64,
+    gmacs: f64,
+    peak_gmacs: f64,
+    bound_gmacs: f64,
+    bound_by: String,
+    bytes: u64,
+    calls: u64,
+    machine: &'a str,
+    date: &'a str,
+    /// Of a standard convolution that is the measure of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<PairFigures<'a>>,
+}
+
+#[derive(Serialize)]
+struct PairFigures<'a> {
+    depthwise: &'a str,
+    pointwise: &'a str,
+    theoretical: f64,
+    measured: f64,
+    realised: f64,
+}
+
+/// Writes a line for each layer and for the standard convolution of each pair.
+pub fn write_json(file: File, results: &Results) -> Result<(), Box<dyn std::error::Error>> {
+    let mut file = BufWriter::new(file);
+    for line in lines(results) {
+        serde_json::to_writer(&mut file, &line)?;
+        writeln!(file)?;
+    }
+    file.flush()?;
+    Ok(())
+}
+
+fn lines(results: &Results) -> impl Iterator<Item = Line<'_>> {
+    let line = |row, pair| line(results, row, pair);
+    let pair = move |p: &'_ PairRow| PairFigures {
+        depthwise: &results.rows[p.first].name,
+        pointwise: &results.rows[p.first + 1].name,
+        theoretical: p.speedup.theoretical,
+        measured: p.speedup.measured,
+        realised: p.speedup.realised(),
+    };
+    let layers = results.rows.iter().map(move |r| line(r, None));
+    layers.chain(results.pairs.iter().map(move |p| line(&p.standard, Some(pair(p)))))
+}
+
+fn line<'a>(results: &'a Results, row: &'a Row, pair: Option<PairFigures<'a>>) -> Line<'a> {
+    let bound = Bound::of(&row.cost, &results.ceilings);
+    Line {
+        layer: &row.name,
+        dtype: "f32",
+        layout: results.layout,
+        threads: results.threads,
+        isa: row.isa,
+        kernel: row.kernel,
+        macs: row.cost.multiplies,
+        min_us: row.min_us,
+        median_us: row.median_us,
+        gmacs: row.gmacs(),
+        peak_gmacs: results.ceilings.peak_gmacs,
+        bound_gmacs: bound.gmacs,
+        bound_by: bound.by,
+        bytes: row.cost.bytes,
+        calls: row.calls,
+        machine: &results.machine,
+        date: &results.date,
+        pair,
+    }
+}
+
+/// Everything as text: head, layers, pairs, totals.
+pub fn text(results: &Results) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write_text(&mut out, results);
+    out
+}
+
+fn write_text(out: &mut String, r: &Results) -> std::fmt::Result {
+    let threads = if r.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", r.threads) };
+    writeln!(out, "{}: f32, {}", r.title, r.layout)?;
+    writeln!(out, "{}, {}, {threads}, {}", r.machine, r.isa, r.date)?;
+    write!(out, "peak {:.1} GMAC/s (multiplies, each with its add); reads", r.ceilings.peak_gmacs)?;
+    for (i, level) in r.ceilings.levels.iter().enumerate() {
+        write!(out, "{} {} {:.0}", if i == 0 { "" } else { "," }, level.name, level.gbs)?;
+    }
+    writeln!(out, " GB/s\n\n{}", layers_table(r))?;
+    writeln!(
+        out,
+        "bound: the peak, or reading input, weights and output once from the smallest memory that holds them"
+    )?;
+    for reason in &r.left_out {
+        writeln!(out, "left out: {reason}")?;
+    }
+    if !r.pairs.is_empty() {
+        writeln!(
+            out,
+            "\nDepthwise separable pairs against the standard convolution of the same shape\n\n{}",
+            pairs_table(r)
+        )?;
+    }
+    write_totals(out, r)
+}
+
+fn write_totals(out: &mut String, r: &Results) -> std::fmt::Result {
+    let (multiplies, us) = r.total();
+    let (peak_us, bound_us) = r.ideal_us();
+    writeln!(
+        out,
+        "\nAll {} layers: {:.1} M multiplies in {:.2} ms, {:.1} GMAC/s; at the peak {:.2} ms ({} of it reached), at the bounds {:.2} ms ({})",
+        r.rows.len(),
+        multiplies as f64 / 1e6,
+        us / 1e3,
+        multiplies as f64 / us / 1e3,
+        peak_us / 1e3,
+        percent(peak_us / us),
+        bound_us / 1e3,
+        percent(bound_us / us),
+    )?;
+    if let Some(all) = r.total_speedup() {
+        writeln!(
+            out,
+            "With standard convolutions in place of the pairs: {:.2} times the multiplies, {:.2} times the time; realised {}",
+            all.theoretical,
+            all.measured,
+            percent(all.realised()),
+        )?;
+    }
+    Ok(())
+}
+
+fn layers_table(r: &Results) -> Table {
+    let mut t =
+        table(&["layer", "M mult", "min us", "median us", "GMAC/s", "of peak", "bound", "by", "of bound", "kernel"]);
+    for row in &r.rows {
+        let bound = Bound::of(&row.cost, &r.ceilings);
+        t.add_row([
+            row.name.clone(),
+            format!("{:.2}", row.cost.multiplies as f64 / 1e6),
+            format!("{:.1}", row.min_us),
+            format!("{:.1}", row.median_us),
+            format!("{:.1}", row.gmacs()),
+            percent(row.gmacs() / r.ceilings.peak_gmacs),
+            format!("{:.1}", bound.gmacs),
+            bound.by,
+            percent(row.gmacs() / bound.gmacs),
+            row.kernel.to_owned(),
+        ]);
+    }
+    align(&mut t, &[0, 7, 9]);
+    t
+}
+
+fn pairs_table(r: &Results) -> Table {
+    let mut t = table(&[
+        "pair",
+        "us",
+        "standard us",
+        "theoretical",
+        "measured",
+        "realised",
+        "standard of peak",
+        "kernel of the standard",
+    ]);
+    for p in &r.pairs {
+        let (dw, pw) = (&r.rows[p.first], &r.rows[p.first + 1]);
+        let Speedup { theoretical, measured } = p.speedup;
+        t.add_row([
+            format!("{} + {}", dw.name, pw.name),
+            format!("{:.1}", dw.min_us + pw.min_us),
+            format!("{:.1}", p.standard.min_us),
+            format!("{theoretical:.2}"),
+            format!("{measured:.2}"),
+            percent(p.speedup.realised()),
+            percent(p.standard.gmacs() / r.ceilings.peak_gmacs),
+            p.standard.kernel.to_owned(),
+        ]);
+    }
+    align(&mut t, &[0, 7]);
+    t
+}
+
+fn table(head: &[&str]) -> Table {
+    let mut t = Table::new();
+    t.load_preset(presets::NOTHING).set_header(head);
+    t
+}
+
+/// Text to the left, numbers to the right.
+fn align(t: &mut Table, text: &[usize]) {
+    for (i, column) in t.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if text.contains(&i) { CellAlignment::Left } else { CellAlignment::Right });
+    }
+}
+
+fn percent(fraction: f64) -> String {
+    format!("{:.0}%", 100.0 * fraction)
+}
+
+#[cfg(test)]
+#[allow(unused)]
+mod tests {
+    use super::super::figures::tests::sample;
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_line_has_the_fields_that_other_tools_read() {
+        let results = sample();
+        let lines: Vec<Value> = lines(&results).map(|l| serde_json::to_value(&l).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        for line in &lines {
+            for text in ["layer", "dtype", "layout", "isa", "kernel"] {
+                assert!(line[text].is_string(), "{text}");
+            }
+            for number in ["threads", "macs", "min_us", "median_us", "gmacs", "peak_gmacs"] {
+                assert!(line[number].is_number(), "{number}");
+            }
+            let (macs, us) = (line["macs"].as_f64().unwrap(), line["min_us"].as_f64().unwrap());
+            assert!((line["gmacs"].as_f64().unwrap() - macs / us / 1e3).abs() < 1e-9);
+        }
+        assert!(lines[0].get("pair").is_none());
+        assert_eq!(lines[2]["pair"]["pointwise"], "pw");
+    }
+
+    #[test]
+    fn the_text_has_head_layers_pairs_and_totals() {
+        let text = text(&sample());
+        for part in [
+            "a machine",
+            "scalar",
+            "1 thread",
+            "2026-01-01",
+            "peak 60.0",
+            "L1 200",
+            "some_kernel",
+            "8.69",
+            "6.25",
+            "72%",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(text.lines().all(|l| l.len() < 200), "{text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Timing of short calls: batches long enough for the clock, the least and the median of many.
+
+use std::time::{Duration, Instant};
+
+/// A batch of calls lasts at least this long, so that reading the clock (some 30 ns) does not count.
+const LEAST_BATCH: Duration = Duration::from_micros(20);
+
+/// Even the longest call is timed this often in a round.
+const LEAST_SAMPLES: usize = 3;
+
+/// Timings of one case, gathered over any number of rounds.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// Calls in a batch; 0 until the first round.
+    batch: u32,
+    /// Seconds per call, one per batch.
+    seconds: Vec<f64>,
+}
+
+impl Samples {
+    /// One round: brings the caches to what `call` leaves them in, then times batches until `budget` is spent.
+    pub fn round<E>(&mut self, budget: Duration, mut call: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+        let end = Instant::now() + budget;
+        call()?;
+        if self.batch == 0 {
+            self.batch = batch_of(time(1, &mut call)?.min(time(1, &mut call)?));
+        }
+        for _ in 1..self.batch {
+            call()?;
+        }
+        let mut taken = 0;
+        while taken < LEAST_SAMPLES || Instant::now() < end {
+            let elapsed = time(self.batch, &mut call)?;
+            self.seconds.push(elapsed.as_secs_f64() / f64::from(self.batch));
+            taken += 1;
+        }
+        Ok(())
+    }
+
+    /// The least and the median time of a call, in microseconds. Both are infinite before the first round.
+    pub fn summary(&self) -> (f64, f64) {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |i: usize| sorted.get(i).map_or(f64::INFINITY, |s| s * 1e6);
+        (at(0), at(sorted.len() / 2))
+    }
+
+    /// How many calls have been timed.
+    pub fn calls(&self) -> u64 {
+        self.seconds.len() as u64 * u64::from(self.batch)
+    }
+}
+
+fn time<E>(calls: u32, call: &mut impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
+    let start = Instant::now();
+    for _ in 0..calls {
+        call()?;
+    }
+    Ok(start.elapsed())
+}
+
+/// Calls in a batch if one call takes `one`.
+fn batch_of(one: Duration) -> u32 {
+    let one = one.as_nanos().max(1);
+    LEAST_BATCH.as_nanos().div_ceil(one) as u32
+}
+
+#[cfg(test)]
+#[allow(unused)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    #[test]
+    fn short_calls_are_batched_and_long_ones_are_not() {
+        assert_eq!(batch_of(Duration::from_micros(30)), 1);
+        assert_eq!(batch_of(Duration::from_micros(7)), 3);
+        assert_eq!(batch_of(Duration::ZERO), 20_000);
+    }
+
+    #[test]
+    fn the_least_and_the_median_come_from_all_rounds() {
+        let s = Samples { batch: 2, seconds: vec![4e-6, 1e-6, 2e-6, 9e-6, 3e-6] };
+        let (min, median) = s.summary();
+        assert!((min - 1.0).abs() < 1e-9 && (median - 3.0).abs() < 1e-9);
+        assert_eq!(s.calls(), 10);
+        assert_eq!(Samples::default().summary().0, f64::INFINITY);
+    }
+
+    #[test]
+    fn a_call_is_timed_per_call_whatever_the_budget() {
+        let mut s = Samples::default();
+        for _ in 0..2 {
+            s.round(Duration::ZERO, || {
+                std::thread::sleep(Duration::from_micros(200));
+                Ok::<_, Infallible>(())
+            })
+            .unwrap();
+        }
+        assert!(s.calls() >= 2 * LEAST_SAMPLES as u64);
+        assert!(s.summary().0 >= 200.0, "{:?}", s.summary());
+    }
+
+    #[test]
+    fn an_error_of_the_call_ends_the_round() {
+        assert_eq!(Samples::default().round(Duration::ZERO, || Err("no")), Err("no"));
+    }
+}
