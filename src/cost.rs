@@ -246,7 +246,6 @@ mod tests {
 
     #[test]
     fn valid_taps_agree_with_enumeration() {
-        let mut cases = 0;
         for len in 1..8 {
             for (stride, dilation) in [(1, 1), (2, 1), (1, 2), (2, 3), (3, 2), (5, 4), (4, 6)] {
                 for taps in 1..6 {
@@ -260,15 +259,14 @@ mod tests {
                                 .sum();
                             let got = valid_on_axis(out, stride, taps, dilation, before, len);
                             assert_eq!(got, want as u128, "{out} {stride} {taps} {dilation} {before} {len}");
-                            cases += 1;
                         }
                     }
                 }
             }
         }
-        assert!(cases > 10_000);
     }
 
+    #[cfg(target_pointer_width = "64")]
     #[test]
     fn huge_shapes_are_counted_at_once_or_refused() {
         let long = Conv2dShape::new_1d(1, 1 << 40, 1, 1, 1 << 20);

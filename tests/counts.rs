@@ -288,7 +288,7 @@ fn hostile() -> impl Strategy<Value = usize> {
     prop_oneof![
         12 => 1..4usize,
         1 => Just(0usize),
-        2 => (0..64u32, 0..3usize).prop_map(|(bit, less)| (1usize << bit).wrapping_sub(less)),
+        2 => (0..usize::BITS, 0..3usize).prop_map(|(bit, less)| (1usize << bit).wrapping_sub(less)),
         1 => any::<usize>(),
     ]
 }

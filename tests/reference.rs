@@ -198,7 +198,7 @@ proptest! {
         let pool = sized && shape.check_pool().is_ok();
         let pooled = one_pixel(d_out) && (d_in.n, d_in.c) == (d_out.n, d_out.c);
         let connected = one_pixel(d_in) && one_pixel(d_out) && d_in.n == d_out.n;
-        let divides = groups > 0 && d_in.c % groups.max(1) == 0;
+        let divides = groups > 0 && d_in.c.is_multiple_of(groups);
         type Operation<'a> = &'a dyn Fn(&mut ViewMut<'_, i64>) -> Result<(), Error>;
         let operations: [(&str, bool, Operation<'_>); 9] = [
             ("conv2d", sized && lengths == [1, 1], &|o| reference::conv2d(&shape, &input, &weights, Some(&bias), o)),

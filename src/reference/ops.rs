@@ -93,7 +93,7 @@ pub fn channel_shuffle<T: Copy>(groups: usize, input: &View<'_, T>, output: &mut
     if groups == 0 {
         return Err(Error::size("groups", groups, Expected::AtLeast(1)));
     }
-    if channels % groups != 0 {
+    if !channels.is_multiple_of(groups) {
         return Err(Error::size("input channels", channels, Expected::MultipleOf(groups)));
     }
     check_dims(&OUTPUT, output.dims(), input.dims())?;
