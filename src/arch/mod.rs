@@ -20,6 +20,28 @@ macro_rules! micros {
 }
 use micros;
 
+/// Depthwise micro-kernels of some widths: `widths!(micro; K S R; 8 4 1)`.
+macro_rules! widths {
+    ($micro:ident; $k:literal $s:literal $r:literal; $($p:literal)*) => {
+        &[$(Width {
+            pixels: $p,
+            micros: [
+                [$micro::<$k, $s, $r, $p, false>, $micro::<$k, $s, 1, $p, false>],
+                [$micro::<$k, $s, $r, $p, true>, $micro::<$k, $s, 1, $p, true>],
+            ],
+        }),*]
+    };
+}
+use widths;
+
+/// Depthwise micro-kernels for any kernel, of some widths.
+macro_rules! any_widths {
+    ($micro:ident; $($p:literal)*) => {
+        &[$(Width { pixels: $p, micros: [[$micro::<$p>; 2]; 2] }),*]
+    };
+}
+use any_widths;
+
 /// All rows of this architecture.
 pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
     let rows = scalar::KERNELS.iter().chain(portable::KERNELS);

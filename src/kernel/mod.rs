@@ -10,6 +10,23 @@ use crate::pack::{Aligned, Source};
 use crate::shape::Conv2dShape;
 use crate::tensor::{Layout, Strides};
 
+/// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
+/// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory.
+macro_rules! unroll {
+    ($j:ident < $n:expr => $body:block) => {
+        unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)
+    };
+    (@ $j:ident, $n:expr, $body:block, $($literal:literal)*) => {
+        $(if $literal < $n {
+            #[allow(non_upper_case_globals)]
+            const $j: usize = $literal;
+            $body
+        })*
+    };
+}
+pub(crate) use unroll;
+
+pub(crate) mod depthwise_nhwc;
 pub(crate) mod finish;
 pub(crate) mod igemm_nhwc;
 

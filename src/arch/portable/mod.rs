@@ -1,21 +1,31 @@
 //! Four lanes by the `wide` crate.
 
 use crate::isa::Isa;
-use crate::kernel::Kernel;
-use crate::tensor::Layout;
+use crate::kernel::{Algorithm, Kernel};
+use crate::tensor::Layout::{self, Nhwc};
 
+mod depthwise_nhwc;
 mod finish;
 mod igemm_nhwc;
 mod vector;
 
+/// A row of this tier: name, operation, layout, tile, lanes, algorithm.
+const fn row(
+    name: &'static str,
+    op: &'static str,
+    layout: Layout,
+    tile: &'static str,
+    lanes: usize,
+    algorithm: &'static dyn Algorithm,
+) -> Kernel {
+    Kernel { name, isa: Isa::Portable, op, layout, tile, lanes, algorithm, finish: finish::run }
+}
+
 /// The registry rows of this tier.
-pub(crate) static KERNELS: &[Kernel] = &[Kernel {
-    name: "igemm_f32_nhwc_r4c8_portable",
-    isa: Isa::Portable,
-    op: "igemm",
-    layout: Layout::Nhwc,
-    tile: "4 pixels x 8 channels",
-    lanes: 4,
-    algorithm: &igemm_nhwc::R4C8,
-    finish: finish::run,
-}];
+#[rustfmt::skip]
+pub(crate) static KERNELS: &[Kernel] = &[
+    row("igemm_f32_nhwc_r4c8_portable", "igemm", Nhwc, "4 pixels x 8 channels", 4, &igemm_nhwc::R4C8),
+    row("dw_f32_nhwc_k3s1r1p8c4_portable", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S1),
+    row("dw_f32_nhwc_k3s2r1p8c4_portable", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S2),
+    row("dw_f32_nhwc_anyp8c4_portable", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
+];

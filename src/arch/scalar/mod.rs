@@ -1,21 +1,29 @@
 //! Plain Rust, one lane.
 
 use crate::isa::Isa;
-use crate::kernel::Kernel;
-use crate::tensor::Layout;
+use crate::kernel::{Algorithm, Kernel};
+use crate::tensor::Layout::{self, Nhwc};
 
+mod depthwise_nhwc;
 mod finish;
 mod igemm_nhwc;
 mod vector;
 
+/// A row of this tier: name, operation, layout, tile, lanes, algorithm.
+const fn row(
+    name: &'static str,
+    op: &'static str,
+    layout: Layout,
+    tile: &'static str,
+    lanes: usize,
+    algorithm: &'static dyn Algorithm,
+) -> Kernel {
+    Kernel { name, isa: Isa::Scalar, op, layout, tile, lanes, algorithm, finish: finish::run }
+}
+
 /// The registry rows of this tier.
-pub(crate) static KERNELS: &[Kernel] = &[Kernel {
-    name: "igemm_f32_nhwc_r4c4_scalar",
-    isa: Isa::Scalar,
-    op: "igemm",
-    layout: Layout::Nhwc,
-    tile: "4 pixels x 4 channels",
-    lanes: 1,
-    algorithm: &igemm_nhwc::R4C4,
-    finish: finish::run,
-}];
+#[rustfmt::skip]
+pub(crate) static KERNELS: &[Kernel] = &[
+    row("igemm_f32_nhwc_r4c4_scalar", "igemm", Nhwc, "4 pixels x 4 channels", 1, &igemm_nhwc::R4C4),
+    row("dw_f32_nhwc_anyp4c1_scalar", "dw", Nhwc, "4 pixels x 1 channels", 1, &depthwise_nhwc::ANY),
+];

@@ -1,35 +1,37 @@
 //! AVX2 and FMA: eight lanes, 16 registers.
 
 use crate::isa::Isa;
-use crate::kernel::Kernel;
-use crate::tensor::Layout;
+use crate::kernel::{Algorithm, Kernel};
+use crate::tensor::Layout::{self, Nhwc};
 
+mod depthwise_nhwc;
 mod finish;
 mod igemm_nhwc;
 mod vector;
 
 pub(super) use vector::F32x8;
 
+/// A row of this tier: name, operation, layout, tile, lanes, algorithm.
+const fn row(
+    name: &'static str,
+    op: &'static str,
+    layout: Layout,
+    tile: &'static str,
+    lanes: usize,
+    algorithm: &'static dyn Algorithm,
+) -> Kernel {
+    Kernel { name, isa: Isa::Avx2, op, layout, tile, lanes, algorithm, finish: finish::run }
+}
+
 /// The registry rows of this tier.
+#[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
-    Kernel {
-        name: "igemm_f32_nhwc_r6c16_avx2",
-        isa: Isa::Avx2,
-        op: "igemm",
-        layout: Layout::Nhwc,
-        tile: "6 pixels x 16 channels",
-        lanes: 8,
-        algorithm: &igemm_nhwc::R6C16,
-        finish: finish::run,
-    },
-    Kernel {
-        name: "igemm_f32_nhwc_r4c24_avx2",
-        isa: Isa::Avx2,
-        op: "igemm",
-        layout: Layout::Nhwc,
-        tile: "4 pixels x 24 channels",
-        lanes: 8,
-        algorithm: &igemm_nhwc::R4C24,
-        finish: finish::run,
-    },
+    row("igemm_f32_nhwc_r6c16_avx2", "igemm", Nhwc, "6 pixels x 16 channels", 8, &igemm_nhwc::R6C16),
+    row("igemm_f32_nhwc_r4c24_avx2", "igemm", Nhwc, "4 pixels x 24 channels", 8, &igemm_nhwc::R4C24),
+    row("dw_f32_nhwc_k3s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
+    row("dw_f32_nhwc_k3s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S2),
+    row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
+    row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
+    row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
+    row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
 ];

@@ -1,43 +1,36 @@
 //! AVX-512F and AVX-512VL: sixteen lanes, 32 registers.
 
 use crate::isa::Isa;
-use crate::kernel::Kernel;
-use crate::tensor::Layout;
+use crate::kernel::{Algorithm, Kernel};
+use crate::tensor::Layout::{self, Nhwc};
 
+mod depthwise_nhwc;
 mod finish;
 mod igemm_nhwc;
 mod vector;
 
+/// A row of this tier: name, operation, layout, tile, lanes, algorithm.
+const fn row(
+    name: &'static str,
+    op: &'static str,
+    layout: Layout,
+    tile: &'static str,
+    lanes: usize,
+    algorithm: &'static dyn Algorithm,
+) -> Kernel {
+    Kernel { name, isa: Isa::Avx512, op, layout, tile, lanes, algorithm, finish: finish::run }
+}
+
 /// The registry rows of this tier.
+#[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
-    Kernel {
-        name: "igemm_f32_nhwc_r14c32_avx512",
-        isa: Isa::Avx512,
-        op: "igemm",
-        layout: Layout::Nhwc,
-        tile: "14 pixels x 32 channels",
-        lanes: 16,
-        algorithm: &igemm_nhwc::R14C32,
-        finish: finish::run,
-    },
-    Kernel {
-        name: "igemm_f32_nhwc_r7c64_avx512",
-        isa: Isa::Avx512,
-        op: "igemm",
-        layout: Layout::Nhwc,
-        tile: "7 pixels x 64 channels",
-        lanes: 16,
-        algorithm: &igemm_nhwc::R7C64,
-        finish: finish::run,
-    },
-    Kernel {
-        name: "igemm_f32_nhwc_r8c24_avx512",
-        isa: Isa::Avx512,
-        op: "igemm",
-        layout: Layout::Nhwc,
-        tile: "8 pixels x 24 channels",
-        lanes: 8,
-        algorithm: &igemm_nhwc::R8C24,
-        finish: finish::run,
-    },
+    row("igemm_f32_nhwc_r14c32_avx512", "igemm", Nhwc, "14 pixels x 32 channels", 16, &igemm_nhwc::R14C32),
+    row("igemm_f32_nhwc_r7c64_avx512", "igemm", Nhwc, "7 pixels x 64 channels", 16, &igemm_nhwc::R7C64),
+    row("igemm_f32_nhwc_r8c24_avx512", "igemm", Nhwc, "8 pixels x 24 channels", 8, &igemm_nhwc::R8C24),
+    row("dw_f32_nhwc_k3s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S1),
+    row("dw_f32_nhwc_k3s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S2),
+    row("dw_f32_nhwc_k5s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S1),
+    row("dw_f32_nhwc_k5s2r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S2),
+    row("dw_f32_nhwc_k7s1r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K7S1),
+    row("dw_f32_nhwc_anyp8c16_avx512", "dw", Nhwc, "8 pixels x 16 channels", 16, &depthwise_nhwc::ANY),
 ];

@@ -1,0 +1,45 @@
+//! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
+
+use super::vector::F32x16;
+use crate::arch::{any_widths, widths};
+use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
+
+/// # Safety
+/// As [`depthwise_nhwc::micro`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nhwc::micro::<F32x16, K, S, R, P, EDGE>(t) }
+}
+
+/// # Safety
+/// As [`depthwise_nhwc::any`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn any<const P: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nhwc::any::<F32x16, P>(t) }
+}
+
+/// 3x3, stride 1: 2 rows x 8 pixels.
+pub(super) static K3S1: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 3, stride: 1, rows: 2, widths: widths!(micro; 3 1 2; 8 7 4 1), cost: 1.0 };
+
+/// 3x3, stride 2: 2 rows x 8 pixels.
+pub(super) static K3S2: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 3, stride: 2, rows: 2, widths: widths!(micro; 3 2 2; 8 7 4 1), cost: 1.0 };
+
+/// 5x5, stride 1: 2 rows x 8 pixels.
+pub(super) static K5S1: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 5, stride: 1, rows: 2, widths: widths!(micro; 5 1 2; 8 7 4 1), cost: 1.0 };
+
+/// 5x5, stride 2: 1 row x 8 pixels.
+pub(super) static K5S2: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 5, stride: 2, rows: 1, widths: widths!(micro; 5 2 1; 8 7 4 1), cost: 1.0 };
+
+/// 7x7, stride 1: 1 row x 8 pixels.
+pub(super) static K7S1: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 7, stride: 1, rows: 1, widths: widths!(micro; 7 1 1; 8 7 4 1), cost: 1.0 };
+
+/// Any kernel: 8 pixels.
+pub(super) static ANY: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 16, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 7 4 1), cost: 1.5 };

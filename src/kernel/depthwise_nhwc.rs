@@ -1,0 +1,397 @@
+//! Depthwise convolution, channels last, multiplier 1.
+//!
+//! Each channel is a filter of its own, so nothing is shared between channels and a vector of channels is a vector of
+//! independent filters. What can be shared is the loads: neighbouring output pixels read mostly the same inputs. A tile
+//! of `R` rows by `P` pixels keeps its `R * P` accumulators in registers while every input of its window is loaded once:
+//!
+//! ```text
+//! for each block of R output rows, for each tile of P pixels     (driver)
+//!     for each vector of channels                                (micro-kernel)
+//!         acc[R][P] = bias
+//!         for each input row of the window that is inside the image
+//!             w[..] = the weights of the kernel rows that use it
+//!             for each input column j of the window that is inside the image
+//!                 x = input[row][j]
+//!                 acc[r][p] += x * w[ky][kx]   for all (r, ky), (p, kx) that meet there
+//!         clamp, store R rows of P vectors
+//! ```
+//!
+//! Padding is left out instead of multiplied: rows outside are null pointers, columns outside a range. Channels are the
+//! inner loop, since pixels of a wide layer lie a multiple of 2 or 4 KiB apart and would fall into the same sets of the
+//! first cache if a channel block walked over them; a tile touches each line once per window instead.
+//!
+//! Registers: `R * P` accumulators, the weights of a kernel row per output row that uses it (`R * KW`), one input.
+//! Loads per multiply-add for 3x3, stride 1, R = 2, P = 8: `(4 * 10 + 18) / 144 = 0.4`; 5x5, R = 1, P = 8:
+//! `(5 * 12 + 25) / 200 = 0.43`. Bound by the FMA ports in the first cache, by its bandwidth towards the next beyond.
+//!
+//! [`any`] takes any kernel size, stride and dilation: one weight and `P` inputs per tap, `1 + 1 / P` loads per
+//! multiply-add, bound by the load ports.
+
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, unroll};
+use crate::pack::{Aligned, Source};
+use crate::shape::valid_outputs;
+use crate::tensor::Layout;
+use crate::vector::Vector;
+
+/// One tile for a micro-kernel.
+pub(crate) struct Tile {
+    /// Pointers to the first column of the window in each of its input rows (in kernel rows for [`any`]); null outside.
+    pub rows: *const *const f32,
+    /// Columns of the window inside the image.
+    pub columns: (usize, usize),
+    pub pixel: usize,
+    pub out: *mut f32,
+    pub out_row: usize,
+    pub out_pixel: usize,
+    /// Per vector of channels: bias, then a vector per tap.
+    pub weights: *const f32,
+    pub channels: usize,
+    pub clamp: (f32, f32),
+    /// For [`any`]: kernel rows and columns, stride and dilation of columns in pixels.
+    pub kernel: [usize; 2],
+    pub stride: usize,
+    pub dilation: usize,
+    /// For [`any`], per kernel column: the pixels whose tap is inside.
+    pub valid: *const (usize, usize),
+}
+
+/// A micro-kernel for one kernel size, stride and tile.
+pub(crate) type Micro = unsafe fn(&Tile);
+
+/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.
+///
+/// `EDGE`: some columns of the window may be outside.
+///
+/// # Safety
+/// The CPU has the tier of `V`. Rows that are not null are readable for the columns inside, `channels` floats each; the
+/// outputs are writable; weights are packed for `V::LANES`.
+#[inline(always)]
+pub(crate) unsafe fn micro<
+    V: Vector,
+    const K: usize,
+    const S: usize,
+    const R: usize,
+    const P: usize,
+    const EDGE: bool,
+>(
+    t: &Tile,
+) {
+    let mut c = 0;
+    let mut weights = t.weights;
+    while c < t.channels {
+        let lanes = (t.channels - c).min(V::LANES);
+        // SAFETY: `c + lanes <= channels`; whole vectors only where a whole vector of channels is left.
+        unsafe {
+            if lanes == V::LANES {
+                block::<V, K, S, R, P, EDGE, false>(t, c, lanes, weights);
+            } else {
+                block::<V, K, S, R, P, EDGE, true>(t, c, lanes, weights);
+            }
+            weights = weights.add((K * K + 1) * V::LANES);
+        }
+        c += lanes;
+    }
+}
+
+/// One vector of channels of a tile.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+#[rustfmt::skip]
+unsafe fn block<
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+>(
+    t: &Tile,
+    c: usize,
+    lanes: usize,
+    weights: *const f32,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut acc = [[V::load(weights); P]; R];
+        let weights = weights.add(V::LANES);
+        for y in 0..(R - 1) * S + K {
+            let row = *t.rows.add(y);
+            if row.is_null() {
+                continue;
+            }
+            let row = row.wrapping_add(c);
+            // Kernel rows that meet this input row, one per output row at most.
+            let mut w = [[V::zero(); K]; R];
+            for r in 0..R {
+                if y >= r * S && y - r * S < K {
+                    for kx in 0..K {
+                        w[r][kx] = V::load(weights.add(((y - r * S) * K + kx) * V::LANES));
+                    }
+                }
+            }
+            unroll!(j < (P - 1) * S + K => {
+                if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
+                    let from = row.wrapping_add(j * t.pixel);
+                    let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                    for r in 0..R {
+                        if y >= r * S && y - r * S < K {
+                            for kx in 0..K {
+                                if j >= kx && (j - kx) % S == 0 && (j - kx) / S < P {
+                                    acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
+                                }
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        finish_tile::<V, R, P>(t, acc, c, lanes);
+    }
+}
+
+/// Clamps and stores a tile.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
+    t: &Tile,
+    mut acc: [[V; P]; R],
+    c: usize,
+    lanes: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if t.clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+            for row in &mut acc {
+                for y in row {
+                    *y = y.at_least(lo).at_most(hi);
+                }
+            }
+        }
+        for r in 0..R {
+            for p in 0..P {
+                let out = t.out.add(r * t.out_row + p * t.out_pixel + c);
+                if lanes == V::LANES {
+                    acc[r][p].store(out);
+                } else {
+                    acc[r][p].store_first(out, lanes);
+                }
+            }
+        }
+    }
+}
+
+/// The micro-kernel for any kernel size, stride and dilation: one row of `P` pixels.
+///
+/// # Safety
+/// As [`micro`], with a row pointer per kernel row and `valid` per kernel column.
+#[inline(always)]
+pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
+    let mut c = 0;
+    let mut weights = t.weights;
+    let [kh, kw] = t.kernel;
+    let step = t.stride * t.pixel;
+    while c < t.channels {
+        let lanes = (t.channels - c).min(V::LANES);
+        // SAFETY: as the caller promises; `c + lanes <= channels`.
+        unsafe {
+            let mut acc = [[V::load(weights); P]; 1];
+            weights = weights.add(V::LANES);
+            for ky in 0..kh {
+                let row = *t.rows.add(ky);
+                if row.is_null() {
+                    weights = weights.add(kw * V::LANES);
+                    continue;
+                }
+                for kx in 0..kw {
+                    let w = V::load(weights);
+                    weights = weights.add(V::LANES);
+                    let from = row.wrapping_add(kx * t.dilation * t.pixel + c);
+                    let (first, end) = *t.valid.add(kx);
+                    if first == 0 && end >= P && lanes == V::LANES {
+                        for p in 0..P {
+                            acc[0][p] = acc[0][p].mul_add(V::load(from.wrapping_add(p * step)), w);
+                        }
+                    } else {
+                        for p in 0..P {
+                            if p >= first && p < end {
+                                let from = from.wrapping_add(p * step);
+                                acc[0][p] = acc[0][p].mul_add(V::load_range(from, 0, lanes), w);
+                            }
+                        }
+                    }
+                }
+            }
+            finish_tile::<V, 1, P>(t, acc, c, lanes);
+        }
+        c += lanes;
+    }
+}
+
+/// Micro-kernels of one width: inner and at the edge, `R` rows and one.
+pub(crate) struct Width {
+    /// `P`.
+    pub pixels: usize,
+    /// `micros[edge][single row]`
+    pub micros: [[Micro; 2]; 2],
+}
+
+/// The algorithm with a tier's micro-kernels for one kernel size and stride.
+pub(crate) struct DepthwiseNhwc {
+    pub lanes: usize,
+    /// Kernel rows and columns, and stride; 0 for any.
+    pub k: usize,
+    pub stride: usize,
+    /// `R`, the rows of a block.
+    pub rows: usize,
+    /// Widths, the largest first; the last is 1.
+    pub widths: &'static [Width],
+    /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share.
+    pub cost: f64,
+}
+
+impl DepthwiseNhwc {
+    fn is_any(&self) -> bool {
+        self.k == 0
+    }
+
+    /// Row blocks of an image.
+    fn blocks(&self, p: &Problem) -> usize {
+        p.oh.div_ceil(self.rows)
+    }
+
+    /// The width for rows of `ow` pixels. A tile costs its pixels and about two more for the inputs at its ends.
+    fn width(&self, ow: usize) -> &Width {
+        let fits = self.widths.iter().filter(|w| w.pixels <= ow);
+        fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 2)).unwrap_or(&self.widths[self.widths.len() - 1])
+    }
+
+    fn window_rows(&self, p: &Problem) -> usize {
+        if self.is_any() { p.shape.kh } else { (self.rows - 1) * self.stride + self.k }
+    }
+}
+
+impl Algorithm for DepthwiseNhwc {
+    fn refuses(&self, p: &Problem) -> Option<&'static str> {
+        let s = &p.shape;
+        if p.layout != Layout::Nhwc {
+            Some("computes NHWC")
+        } else if p.cg_in != 1 || p.cg_out != 1 {
+            Some("computes depthwise convolution with multiplier 1")
+        } else if self.is_any() {
+            None
+        } else if s.kh != self.k || s.kw != self.k {
+            Some("computes another kernel size")
+        } else if s.stride != [self.stride; 2] {
+            Some("computes another stride")
+        } else if s.dilation != [1, 1] {
+            Some("computes dense kernels only")
+        } else {
+            None
+        }
+    }
+
+    fn estimate(&self, p: &Problem) -> f64 {
+        let s = &p.shape;
+        let w = self.width(p.ow).pixels;
+        let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
+        pixels * s.c_in.div_ceil(self.lanes) as f64 * (s.kh * s.kw + 1) as f64 * self.cost
+    }
+
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let s = &p.shape;
+        let taps = s.kh * s.kw;
+        let blocks = s.c_in.div_ceil(self.lanes);
+        let mut packed = Aligned::new(blocks * (taps + 1) * self.lanes);
+        let out = packed.as_mut_slice();
+        for c in 0..s.c_in {
+            let (block, lane) = (c / self.lanes, c % self.lanes);
+            let at = block * (taps + 1) * self.lanes + lane;
+            out[at] = source.bias(c);
+            for ky in 0..s.kh {
+                for kx in 0..s.kw {
+                    out[at + (1 + ky * s.kw + kx) * self.lanes] = source.weight(c, 0, ky, kx);
+                }
+            }
+        }
+        packed
+    }
+
+    fn scratch_len(&self, p: &Problem) -> usize {
+        let words = self.window_rows(p) + if self.is_any() { 2 * p.shape.kw } else { 0 };
+        (words + 1) * size_of::<usize>() / size_of::<f32>()
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        p.shape.n * self.blocks(p)
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let p = job.problem;
+        let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
+        let window = self.window_rows(p);
+        let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
+        let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
+        let width = self.width(p.ow);
+        for unit in part.range(s.n * self.blocks(p)) {
+            let (image, y) = (unit / self.blocks(p), unit % self.blocks(p) * self.rows);
+            let count = self.rows.min(p.oh - y);
+            let mut x = 0;
+            while x < p.ow {
+                // The last tile is moved back over pixels already done, so that it is a full one.
+                let x_tile = x.min(p.ow - width.pixels.min(p.ow));
+                let (y0, x0) = p.origin(y, x_tile);
+                let base = job.input.wrapping_add(image * i.image);
+                let dilation = if self.is_any() { s.dilation[0] } else { 1 };
+                for r in 0..window {
+                    let row = y0 + (r * dilation) as isize;
+                    let inside = (0..s.h as isize).contains(&row);
+                    let pointer = base.wrapping_offset(row * i.row as isize + x0 * i.pixel as isize);
+                    // SAFETY: scratch has a word per row of the window.
+                    unsafe { *rows.add(r) = if inside { pointer } else { core::ptr::null() } };
+                }
+                if self.is_any() {
+                    for kx in 0..s.kw {
+                        let (a, b) = valid_outputs(kx, s.w, p.ow, s.stride[1], s.dilation[1], s.padding.left);
+                        let range = (a.max(x_tile) - x_tile, b.max(x_tile) - x_tile);
+                        // SAFETY: scratch has two words per kernel column.
+                        unsafe { *valid.add(kx) = range };
+                    }
+                }
+                let span = (width.pixels - 1) * self.stride + self.k;
+                let columns = ((-x0).max(0) as usize, (s.w as isize - x0).clamp(0, span as isize) as usize);
+                let edge = columns.0 > 0 || columns.1 < span;
+                let micro = width.micros[usize::from(edge)][usize::from(count < self.rows)];
+                // SAFETY: the tile is inside the output, since a width above `ow` is never chosen but for 1; rows are
+                // null outside the image and `columns` or `valid` exclude what is outside of a row.
+                unsafe {
+                    let out = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
+                    micro(&Tile {
+                        rows,
+                        columns,
+                        pixel: i.pixel,
+                        out,
+                        out_row: o.row,
+                        out_pixel: o.pixel,
+                        weights: job.weights,
+                        channels: s.c_in,
+                        clamp: job.clamp,
+                        kernel: [s.kh, s.kw],
+                        stride: s.stride[1],
+                        dilation: s.dilation[1],
+                        valid,
+                    });
+                }
+                x += width.pixels;
+            }
+            if let Some(f) = &job.finish {
+                for (row, x) in (y..y + count).flat_map(|row| (0..p.ow).map(move |x| (row, x))) {
+                    // SAFETY: the row has just been written.
+                    unsafe {
+                        let out = job.output.add(image * o.image + row * o.row + x * o.pixel);
+                        f.apply(out, [image, row, x, 0], s.c_in);
+                    }
+                }
+            }
+        }
+    }
+}
