@@ -1,0 +1,268 @@
+//! Data for a case, the run, and the comparison with the reference. Used by the fuzz target as well.
+
+use super::case::{Backwards, Case, Geometry};
+use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Residual, View, ViewMut, reference};
+
+/// What the tensors hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Small whole numbers: every order of summation is exact in `f32`.
+    Integers,
+    /// Numbers of mixed magnitude.
+    Reals,
+    /// Small whole numbers, and here and there a NaN or an infinity in the input.
+    Specials,
+}
+
+/// Fills slices around and between elements: a NaN, so that reading it spoils a result, with bits of its own, so that
+/// writing over it shows.
+pub const SENTINEL: u32 = 0x7fc5_eed5;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a seed gives the same data everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A whole number in `-most..=most`.
+    pub fn integer(&mut self, most: u64) -> f32 {
+        (self.next() % (2 * most + 1)) as f32 - most as f32
+    }
+
+    /// A number in `-8..8` with 24 significant bits, of mixed magnitude.
+    pub fn real(&mut self) -> f32 {
+        let bits = self.next();
+        let mantissa = (bits >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+        mantissa * [8.0, 1.0, 1.0, 1.0, 0.25, 0.25, 0.03125, 0.0009765625][(bits & 7) as usize]
+    }
+}
+
+/// The caller's side of a run.
+pub struct Data {
+    pub kind: Kind,
+    pub input: Vec<f32>,
+    pub weights: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+    pub residual: Option<Vec<f32>>,
+}
+
+impl Data {
+    pub fn new(case: &Case, kind: Kind) -> Self {
+        let mut random = Random(case.seed);
+        let mut fill = |g: &Geometry, value: &mut dyn FnMut(&mut Random) -> f32| {
+            let mut data = vec![f32::from_bits(SENTINEL); g.len];
+            for [n, y, x, c] in g.positions() {
+                data[g.index(n, y, x, c)] = value(&mut random);
+            }
+            data
+        };
+        // Infinities times weights of both signs make NaNs, which is right, but through an exponential they would be
+        // compared by a bound.
+        let infinities = !matches!(case.epilogue.activation, Activation::Silu | Activation::Sigmoid);
+        let mut input_value = |r: &mut Random| match kind {
+            Kind::Integers => r.integer(4),
+            Kind::Reals => r.real(),
+            Kind::Specials => match r.next() % 64 {
+                0 => f32::NAN,
+                1 if infinities => f32::INFINITY,
+                2 if infinities => f32::NEG_INFINITY,
+                _ => r.integer(4),
+            },
+        };
+        let input = fill(&case.input(), &mut input_value);
+        let mut value = |r: &mut Random| if kind == Kind::Reals { r.real() } else { r.integer(8) };
+        let residual = case.residual().map(|g| fill(&g, &mut value));
+        let bias = case.bias.then(|| (0..case.shape.c_out).map(|_| value(&mut random)).collect());
+        let mut value = |r: &mut Random| if kind == Kind::Reals { r.real() } else { r.integer(3) };
+        let weights = (0..case.weight_len()).map(|_| value(&mut random)).collect();
+        Data { kind, input, weights, bias, residual }
+    }
+
+    pub fn plan(&self, case: &Case, isa: Isa, kernel: Option<&str>) -> Result<Conv2dPlan, String> {
+        case.plan(isa, kernel, &self.weights, self.bias.as_deref()).map_err(|e| format!("no plan: {e}"))
+    }
+
+    /// Runs the plan and gives the whole output slice. The slack around the output was left alone.
+    pub fn run(&self, case: &Case, plan: &Conv2dPlan) -> Result<Vec<f32>, String> {
+        let g = case.output();
+        let mut output = vec![f32::from_bits(SENTINEL); g.len];
+        let mut scratch = vec![f32::from_bits(SENTINEL); plan.scratch_len()];
+        let input = case.input().view(&self.input).map_err(|e| format!("input view: {e}"))?;
+        let residual_geometry = case.residual();
+        let residual = match (&residual_geometry, &self.residual) {
+            (Some(g), Some(data)) => Some(g.view(data).map_err(|e| format!("residual view: {e}"))?),
+            _ => None,
+        };
+        g.with_view_mut(&mut output, |out| {
+            plan.run_with(&Backwards(case.parts), &input, residual.as_ref(), out, &mut scratch)
+        })
+        .map_err(|e| format!("run: {e}"))?;
+        let mut inside = vec![false; g.len];
+        for [n, y, x, c] in g.positions() {
+            inside[g.index(n, y, x, c)] = true;
+        }
+        let written = (0..g.len).find(|&i| !inside[i] && output[i].to_bits() != SENTINEL);
+        match written {
+            Some(i) => {
+                Err(format!("element {i} of the output slice is outside the view and was written: {}", output[i]))
+            }
+            None => Ok(output),
+        }
+    }
+}
+
+/// Converts the elements of a view, dense in the case's layout.
+fn converted<T>(g: &Geometry, data: &[f32], f: impl Fn(f32) -> T) -> (Geometry, Vec<T>)
+where
+    T: Copy + Default,
+{
+    let dense = Geometry::dense(g.layout, g.dims);
+    let mut out = vec![T::default(); dense.len];
+    for [n, y, x, c] in g.positions() {
+        out[dense.index(n, y, x, c)] = f(data[g.index(n, y, x, c)]);
+    }
+    (dense, out)
+}
+
+/// The reference's sums, bias included, dense in the case's layout, of `f` of every number.
+fn sums<T>(case: &Case, data: &Data, f: impl Fn(f32) -> T + Copy) -> Result<Vec<T>, String>
+where
+    T: num_traits::Float + Default,
+{
+    let (input_geometry, input) = converted(&case.input(), &data.input, f);
+    let weights: Vec<T> = data.weights.iter().map(|&v| f(v)).collect();
+    let bias: Option<Vec<T>> = data.bias.as_ref().map(|b| b.iter().map(|&v| f(v)).collect());
+    let g = Geometry::dense(case.layout, case.output_dims());
+    let mut output = vec![T::nan(); g.len];
+    let input: View<'_, T> = input_geometry.view(&input).map_err(|e| format!("reference input: {e}"))?;
+    g.with_view_mut(&mut output, |out: &mut ViewMut<'_, T>| {
+        reference::conv2d(&case.shape, &input, &weights, bias.as_deref(), out)
+    })
+    .map_err(|e| format!("reference: {e}"))?;
+    Ok(output)
+}
+
+/// Unit roundoff of `f32`.
+const U: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// Greatest slope of an activation, and its own rounding errors in units of the roundoff of its result.
+fn conditioning(activation: Activation) -> (f64, f64) {
+    match activation {
+        Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clamp { .. } => (1.0, 0.0),
+        // Sum, product, quotient.
+        Activation::HardSwish => (1.5, 4.0),
+        Activation::HardSigmoid => (1.0 / 6.0, 3.0),
+        // An exponential within 2 units in the last place (4 of the roundoff), sum, quotient.
+        Activation::Silu => (1.1, 8.0),
+        Activation::Sigmoid => (0.25, 8.0),
+        other => unreachable!("no bound is stated for {other:?}"),
+    }
+}
+
+/// Where the exponential overflows, the quotient is 0 instead of some `|x| / f32::MAX`.
+const EXPONENTIAL_FLOOR: f64 = 1e-36;
+
+fn uses_exponential(activation: Activation) -> bool {
+    matches!(activation, Activation::Silu | Activation::Sigmoid)
+}
+
+/// Compares an output of [`Data::run`] with the reference: bit for bit on whole numbers, within the derived bound on
+/// real ones and where an exponential is involved.
+pub fn compare(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
+    let exact = data.kind != Kind::Reals && !uses_exponential(case.epilogue.activation);
+    if exact { compare_bits(case, data, output) } else { compare_bound(case, data, output) }
+}
+
+fn residual_at(case: &Case, data: &Data) -> impl Fn([usize; 4]) -> f32 {
+    let pair = case.residual().zip(data.residual.clone());
+    move |[n, y, x, c]| pair.as_ref().map_or(0.0, |(g, r)| r[g.index(n, y, x, c)])
+}
+
+fn compare_bits(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
+    let sums = sums::<f32>(case, data, |v| v)?;
+    let dense = Geometry::dense(case.layout, case.output_dims());
+    let residual = residual_at(case, data);
+    let g = case.output();
+    for at @ [n, y, x, c] in g.positions() {
+        let want = case.epilogue.apply(sums[dense.index(n, y, x, c)], residual(at));
+        let got = output[g.index(n, y, x, c)];
+        if got.to_bits() == SENTINEL {
+            return Err(format!("image {n}, row {y}, column {x}, channel {c} was not written, expected {want}"));
+        }
+        if got.to_bits() != want.to_bits() && !(got.is_nan() && want.is_nan()) {
+            return Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, expected exactly {want}"));
+        }
+    }
+    Ok(())
+}
+
+/// `|computed - exact|` of a sum of `k` products, and of what follows it.
+///
+/// The sum of K products, in any order and fused or not, is within `gamma_K * sum |x * w|` of the exact one, where
+/// `gamma_K = K u / (1 - K u)` (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). Bias and residual are terms
+/// more. An activation stretches the error by its slope at most and adds its own.
+fn bound(epilogue: &Epilogue, k: usize, absolute: f64, residual: f64, result: f64) -> f64 {
+    let before = if epilogue.residual == Residual::BeforeActivation { residual.abs() } else { 0.0 };
+    let ku = (k + 2) as f64 * U;
+    let linear = ku / (1.0 - ku) * (absolute + before);
+    let (slope, roundings) = conditioning(epilogue.activation);
+    let mut error = slope * linear;
+    error += roundings * U * (result.abs() + error);
+    if uses_exponential(epilogue.activation) {
+        error += EXPONENTIAL_FLOOR;
+    }
+    if epilogue.residual == Residual::AfterActivation {
+        error += U * (result.abs() + residual.abs() + error);
+    }
+    error
+}
+
+fn compare_bound(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
+    let sums_exact = sums::<f64>(case, data, f64::from)?;
+    // On whole numbers sums are exact, and only the activation errs.
+    let exact_sums = data.kind != Kind::Reals;
+    let sums_absolute = if exact_sums { Vec::new() } else { sums::<f64>(case, data, |v| f64::from(v.abs()))? };
+    let dense = Geometry::dense(case.layout, case.output_dims());
+    let residual = residual_at(case, data);
+    let g = case.output();
+    for at @ [n, y, x, c] in g.positions() {
+        let i = dense.index(n, y, x, c);
+        let r = f64::from(residual(at));
+        let want = case.epilogue.apply(sums_exact[i], r);
+        let got = output[g.index(n, y, x, c)];
+        if got.to_bits() == SENTINEL {
+            return Err(format!("image {n}, row {y}, column {x}, channel {c} was not written, expected {want}"));
+        }
+        let activated = Epilogue::activation(case.epilogue.activation).apply(
+            if case.epilogue.residual == Residual::BeforeActivation { sums_exact[i] + r } else { sums_exact[i] },
+            0.0,
+        );
+        let (k, absolute) = if exact_sums { (0, 0.0) } else { (case.terms() + 1, sums_absolute[i]) };
+        let r_err = if exact_sums && case.epilogue.residual == Residual::BeforeActivation { 0.0 } else { r };
+        let bound = bound(&case.epilogue, k, absolute, r_err, activated);
+        let error = (f64::from(got) - want).abs();
+        let both_nan = got.is_nan() && want.is_nan();
+        // Not `error > bound`: a NaN on one side only must fail.
+        if !both_nan && !(error <= bound) {
+            return Err(format!(
+                "image {n}, row {y}, column {x}, channel {c} is {got}, expected {want:e} within {bound:e}, error {error:e}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Plans, runs and compares one kernel, or the one that the plan chooses.
+pub fn check(case: &Case, kind: Kind, isa: Isa, kernel: Option<&str>) -> Result<Conv2dPlan, String> {
+    let data = Data::new(case, kind);
+    let plan = data.plan(case, isa, kernel)?;
+    let output = data.run(case, &plan)?;
+    compare(case, &data, &output).map_err(|e| format!("{} on {kind:?}: {e}", plan.kernel_name()))?;
+    Ok(plan)
+}

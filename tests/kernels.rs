@@ -1,0 +1,177 @@
+//! Every row of the registry against the reference, on every tier that this machine can run.
+
+mod common;
+
+use common::case::{Case, Placement};
+use common::data::{Kind, check};
+use common::rows::{cases, for_each_row, record, rows, runs_here, say};
+use common::strategy::{accepted_cases, any_case, runner};
+use lightconv::registry::{self, Kernel};
+use lightconv::{Activation, Conv2dShape, Epilogue, Isa, Layout, Residual};
+use proptest::test_runner::TestCaseError;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+/// Multiplies per case: what the naive loops of the reference do in about a millisecond.
+const BUDGET: u64 = 150_000;
+
+/// What the cases of a row had in them.
+fn traits(case: &Case, lanes: usize, parts: usize) -> Vec<&'static str> {
+    let s = &case.shape;
+    let strided = |p: &Placement| !p.exact || p.before + p.after + p.row_slack + p.outer_slack + p.offset > 0;
+    [
+        ("channels that do not fill a vector", lanes == 1 || s.c_out % lanes != 0),
+        ("several images", s.n > 1),
+        ("strided input", strided(&case.input)),
+        ("strided output", strided(&case.output)),
+        ("a residual", case.epilogue.residual != Residual::None),
+        ("no residual", case.epilogue.residual == Residual::None),
+        ("a clamp", matches!(case.epilogue.activation, Activation::Relu6 | Activation::Clamp { .. })),
+        ("an exponential", matches!(case.epilogue.activation, Activation::Silu | Activation::Sigmoid)),
+        ("a hard activation", matches!(case.epilogue.activation, Activation::HardSwish | Activation::HardSigmoid)),
+        ("bias", case.bias),
+        ("no bias", !case.bias),
+        ("several parts", parts > 1),
+    ]
+    .into_iter()
+    .filter_map(|(name, has)| has.then_some(name))
+    .collect()
+}
+
+const TRAITS: usize = 12;
+
+fn prove(row: &'static Kernel, kinds: &[Kind], cases: u32) -> Result<u32, String> {
+    let ran = Cell::new(0);
+    let seen = RefCell::new(BTreeSet::new());
+    let result = runner(cases).run(&accepted_cases(row, BUDGET), |case| {
+        for &kind in kinds {
+            let plan = check(&case, kind, row.isa(), Some(row.name())).map_err(TestCaseError::fail)?;
+            if (plan.kernel_name(), plan.isa()) != (row.name(), row.isa()) {
+                let (name, isa) = (plan.kernel_name(), plan.isa());
+                return Err(TestCaseError::fail(format!("the plan says that its kernel is {name}, tier {isa}")));
+            }
+            seen.borrow_mut().extend(traits(&case, row.lanes(), plan.threads()));
+        }
+        ran.set(ran.get() + 1);
+        Ok(())
+    });
+    result.map_err(|e| e.to_string())?;
+    if ran.get() < cases {
+        return Err(format!("only {} of {cases} cases ran", ran.get()));
+    }
+    // With fewer cases it would be no surprise.
+    if cases >= 60 && seen.borrow().len() < TRAITS {
+        return Err(format!("the {cases} cases had only {:?} in them", seen.borrow()));
+    }
+    Ok(ran.get())
+}
+
+#[test]
+fn every_row_is_exact_on_integers_and_within_its_bound_on_reals() {
+    let (here, elsewhere) = rows();
+    // The rows of this architecture, whether they run here or not: the union over machines must have run them all.
+    record(&here.iter().chain(&elsewhere).map(|k| format!("row {} {}", k.name(), k.isa())).collect::<Vec<_>>());
+    for row in elsewhere {
+        say(&format!("not run here: {} (needs {})", row.name(), row.isa()));
+    }
+    for_each_row(|row| {
+        let ran = prove(row, &[Kind::Integers, Kind::Reals], cases())?;
+        say(&format!("ran: {} ({ran} cases)", row.name()));
+        record(&[format!("ran {}", row.name())]);
+        Ok(())
+    });
+}
+
+#[test]
+fn nans_and_infinities_pass_through() {
+    for_each_row(|row| prove(row, &[Kind::Specials], (cases() / 3).max(5)).map(|_| ()));
+}
+
+/// Layers of real size, where blocking over channels and rows sets in.
+fn layers() -> Vec<Conv2dShape> {
+    let s = |h, w, i, o, k| Conv2dShape::new(1, h, w, i, o, [k, k]);
+    vec![
+        s(14, 14, 512, 512, 3).groups(512).pad(1),
+        s(28, 28, 120, 120, 5).groups(120).stride(2).pad(2),
+        s(7, 7, 960, 160, 1),
+        s(28, 28, 128, 128, 3).groups(32).pad(1),
+        s(28, 28, 240, 60, 1).groups(3),
+        s(112, 112, 3, 32, 3).stride(2).pad(1),
+        s(14, 14, 128, 136, 3).pad(1),
+        s(112, 112, 40, 40, 3).groups(40).stride(2).pad(1),
+        s(1, 1, 1024, 1000, 1),
+        s(56, 56, 24, 144, 1),
+        s(7, 7, 300, 640, 3).pad(1),
+        Conv2dShape::new_1d(1, 3000, 80, 96, 5).stride_hw(1, 2).pad_hw(0, 2),
+    ]
+}
+
+#[test]
+fn layers_of_real_size_are_exact() {
+    let here = rows().0;
+    let layers = layers();
+    // The naive reference takes seconds on these under an emulator.
+    let some = if cases() < 60 { 5 } else { layers.len() };
+    let used = std::sync::Mutex::new(BTreeSet::new());
+    let epilogue = Epilogue::activation(Activation::HardSwish).with_residual(Residual::AfterActivation);
+    for_each_row(|row| {
+        for (i, shape) in layers[..some].iter().enumerate().filter(|(_, s)| row.refuses(s).is_none()) {
+            let dense = Placement { exact: true, ..Placement::default() };
+            let (layout, seed) = (row.layout(), 7);
+            let case = Case {
+                shape: *shape,
+                layout,
+                epilogue,
+                bias: true,
+                input: dense,
+                output: dense,
+                residual: dense,
+                parts: 3,
+                seed,
+            };
+            check(&case, Kind::Integers, row.isa(), Some(row.name())).map_err(|e| format!("{shape:?}: {e}"))?;
+            used.lock().unwrap().insert((i, row.isa(), row.layout() == Layout::Nhwc));
+        }
+        Ok(())
+    });
+    // Every tier and layout that has rows has one for every layer.
+    let used = used.into_inner().unwrap();
+    let tiers: BTreeSet<_> = here.iter().map(|k| (k.isa(), k.layout() == Layout::Nhwc)).collect();
+    for (isa, nhwc) in tiers {
+        for i in 0..some {
+            let layout = if nhwc { "NHWC" } else { "NCHW" };
+            assert!(used.contains(&(i, isa, nhwc)), "no row of {isa}, {layout}, took {:?}", layers[i]);
+        }
+    }
+}
+
+#[test]
+fn every_shape_has_a_kernel_on_every_tier_and_the_choice_is_explained() {
+    let all: BTreeSet<_> = registry::kernels().map(|k| k.name()).collect();
+    assert_eq!(all.len(), registry::kernels().count(), "names of kernels are unique");
+    for isa in Isa::available().filter(|&i| runs_here(i)) {
+        for layout in [Layout::Nhwc, Layout::Nchw] {
+            let strategy = any_case(layout, 8, BUDGET);
+            let result = runner(cases()).run(&strategy, |case| {
+                let plan = check(&case, Kind::Integers, isa, None).map_err(TestCaseError::fail)?;
+                let fail = |what: String| Err(TestCaseError::fail(what));
+                if plan.isa() > isa || plan.layout() != layout || plan.shape() != &case.shape {
+                    return fail(format!("the plan is for {}, {:?}, {:?}", plan.isa(), plan.layout(), plan.shape()));
+                }
+                let mut told: BTreeSet<_> = plan.why().iter().map(|w| w.0).collect();
+                if let Some((name, _)) = plan.why().iter().find(|w| w.1.trim().is_empty()) {
+                    return fail(format!("no reason is given for {name}"));
+                }
+                if told.contains(plan.kernel_name()) {
+                    return fail(format!("{} is both chosen and refused", plan.kernel_name()));
+                }
+                told.insert(plan.kernel_name());
+                if told != all {
+                    return fail(format!("nothing is said of {:?}", all.difference(&told).collect::<Vec<_>>()));
+                }
+                Ok(())
+            });
+            result.unwrap_or_else(|e| panic!("{isa}, {layout:?}: {e}"));
+        }
+    }
+}
