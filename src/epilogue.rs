@@ -42,7 +42,15 @@ impl Activation {
     pub fn apply<T: Float>(self, x: T) -> T {
         let c = |v: f32| T::from(v).unwrap_or_else(T::nan);
         // In this order a NaN fails both comparisons and passes.
-        let clamp = |x: T, lo: T, hi: T| if x < lo { lo } else if x > hi { hi } else { x };
+        let clamp = |x: T, lo: T, hi: T| {
+            if x < lo {
+                lo
+            } else if x > hi {
+                hi
+            } else {
+                x
+            }
+        };
         match self {
             Activation::None => x,
             Activation::Relu => clamp(x, T::zero(), T::infinity()),

@@ -170,8 +170,22 @@ impl Conv2dShape {
             }
         }
         let p = self.padding;
-        let oh = axis(self.h, self.kh, self.stride[0], self.dilation[0], [("padding.top", p.top), ("padding.bottom", p.bottom)], "kh")?;
-        let ow = axis(self.w, self.kw, self.stride[1], self.dilation[1], [("padding.left", p.left), ("padding.right", p.right)], "kw")?;
+        let oh = axis(
+            self.h,
+            self.kh,
+            self.stride[0],
+            self.dilation[0],
+            [("padding.top", p.top), ("padding.bottom", p.bottom)],
+            "kh",
+        )?;
+        let ow = axis(
+            self.w,
+            self.kw,
+            self.stride[1],
+            self.dilation[1],
+            [("padding.left", p.left), ("padding.right", p.right)],
+            "kw",
+        )?;
         product("input", &[self.n, self.c_in, self.h, self.w])?;
         product("output", &[self.n, self.c_out, oh, ow])?;
         product("weights", &[self.c_out, self.c_in / self.groups, self.kh, self.kw])?;
@@ -235,7 +249,14 @@ impl Conv2dShape {
 /// The output positions `first..end` whose tap `k` (times dilation) falls into an axis of `len` elements.
 ///
 /// Position `o` reads element `o * stride + k * dilation - before`.
-pub fn valid_outputs(k: usize, len: usize, out: usize, stride: usize, dilation: usize, before: usize) -> (usize, usize) {
+pub fn valid_outputs(
+    k: usize,
+    len: usize,
+    out: usize,
+    stride: usize,
+    dilation: usize,
+    before: usize,
+) -> (usize, usize) {
     let offset = k * dilation;
     let first = before.saturating_sub(offset).div_ceil(stride);
     // o * stride + offset - before < len
@@ -271,7 +292,10 @@ pub(crate) fn axis(
 pub(crate) fn product(argument: &'static str, sizes: &[usize]) -> Result<usize, Error> {
     let mut all = 1usize;
     for &s in sizes {
-        all = all.checked_mul(s).filter(|&v| v <= isize::MAX as usize / 4).ok_or(Error::Overflow { argument, value: s })?;
+        all = all
+            .checked_mul(s)
+            .filter(|&v| v <= isize::MAX as usize / 4)
+            .ok_or(Error::Overflow { argument, value: s })?;
     }
     Ok(all)
 }

@@ -109,7 +109,7 @@ impl Extent {
                 ("image stride", d.n, s.image),
             ],
         };
-        if axes[0].2 != 1 {
+        if axes[0].2 != 1 && axes[0].1 > 1 {
             return Err(Error::size(axes[0].0, axes[0].2, Expected::Exactly(1)));
         }
         let mut span = 1usize;
@@ -138,6 +138,24 @@ impl Extent {
     pub(crate) const fn index(&self, n: usize, y: usize, x: usize, c: usize) -> usize {
         let s = self.strides;
         n * s.image + y * s.row + x * s.pixel + c * s.channel
+    }
+
+    /// With the stride of axes of one element, which no access uses and any value may stand in, as in a dense tensor:
+    /// kernels may then multiply by any stride.
+    fn normalised(mut self) -> Self {
+        let (d, s) = (self.dims, &mut self.strides);
+        let mut span = 1;
+        let axes = match self.layout {
+            Layout::Nhwc => [(d.c, &mut s.channel), (d.w, &mut s.pixel), (d.h, &mut s.row), (d.n, &mut s.image)],
+            Layout::Nchw => [(d.w, &mut s.pixel), (d.h, &mut s.row), (d.c, &mut s.channel), (d.n, &mut s.image)],
+        };
+        for (len, stride) in axes {
+            if len == 1 {
+                *stride = span;
+            }
+            span += (len - 1) * *stride;
+        }
+        self
     }
 
     fn channels(&self, first: usize, count: usize) -> Result<(Extent, usize), Error> {
@@ -187,7 +205,7 @@ impl<'a, T> View<'a, T> {
     pub fn strided(layout: Layout, dims: Dims, strides: Strides, offset: usize, data: &'a [T]) -> Result<Self, Error> {
         let extent = Extent { layout, dims, strides };
         extent.fit(offset, data.len())?;
-        Ok(View { data: &data[offset..], extent })
+        Ok(View { data: &data[offset..], extent: extent.normalised() })
     }
 
     /// Channels `first..first + count` of this tensor, in place.
@@ -204,7 +222,7 @@ impl<'a, T> View<'a, T> {
         self.extent.dims
     }
 
-    /// Strides in elements.
+    /// Strides in elements; that of an axis of one element is what a dense tensor would have.
     pub const fn strides(&self) -> Strides {
         self.extent.strides
     }
@@ -248,10 +266,16 @@ impl<'a, T> ViewMut<'a, T> {
     ///
     /// # Errors
     /// As [`View::strided`].
-    pub fn strided(layout: Layout, dims: Dims, strides: Strides, offset: usize, data: &'a mut [T]) -> Result<Self, Error> {
+    pub fn strided(
+        layout: Layout,
+        dims: Dims,
+        strides: Strides,
+        offset: usize,
+        data: &'a mut [T],
+    ) -> Result<Self, Error> {
         let extent = Extent { layout, dims, strides };
         extent.fit(offset, data.len())?;
-        Ok(ViewMut { data: &mut data[offset..], extent })
+        Ok(ViewMut { data: &mut data[offset..], extent: extent.normalised() })
     }
 
     /// Channels `first..first + count` of this tensor, in place.
@@ -273,7 +297,7 @@ impl<'a, T> ViewMut<'a, T> {
         self.extent.dims
     }
 
-    /// Strides in elements.
+    /// Strides in elements; that of an axis of one element is what a dense tensor would have.
     pub const fn strides(&self) -> Strides {
         self.extent.strides
     }

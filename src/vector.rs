@@ -59,6 +59,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// Nearest whole number, for magnitudes below 2^22.
     unsafe fn round(self) -> Self;
 
+    /// The even and the odd ones of the `2 * LANES` lanes of `self` and then `high`.
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self);
+
     /// Lanes `self[index[i]]`. The indices are whole numbers below `LANES`, as [`Vector::indices`] made them.
     unsafe fn permute(self, index: Self) -> Self;
 

@@ -28,6 +28,7 @@ pub(crate) use unroll;
 
 pub(crate) mod depthwise_nhwc;
 pub(crate) mod finish;
+pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
 
 /// What a plan asks of an algorithm, with everything derived that several of them need.

@@ -2,10 +2,11 @@
 
 use crate::isa::Isa;
 use crate::kernel::{Algorithm, Kernel};
-use crate::tensor::Layout::{self, Nhwc};
+use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod finish;
+mod igemm_nchw;
 mod igemm_nhwc;
 mod vector;
 
@@ -28,4 +29,5 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k3s1r1p8c4_portable", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r1p8c4_portable", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_anyp8c4_portable", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
+    row("igemm_f32_nchw_r4p8_portable", "igemm", Nchw, "4 channels x 8 pixels", 4, &igemm_nchw::R4V2),
 ];

@@ -99,6 +99,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0.to_array(), high.0.to_array());
+        (F32x4(f32x4::new([a, c, e, g])), F32x4(f32x4::new([b, d, f, h])))
+    }
+
+    #[inline(always)]
     unsafe fn permute(self, index: Self) -> Self {
         let x = self.0.to_array();
         F32x4(f32x4::new(index.0.to_array().map(|i| x[i.to_bits() as usize & 3])))

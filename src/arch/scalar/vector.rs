@@ -92,6 +92,11 @@ unsafe impl Vector for F32x1 {
     }
 
     #[inline(always)]
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
+        (self, high)
+    }
+
+    #[inline(always)]
     unsafe fn permute(self, _index: Self) -> Self {
         self
     }

@@ -2,10 +2,11 @@
 
 use crate::isa::Isa;
 use crate::kernel::{Algorithm, Kernel};
-use crate::tensor::Layout::{self, Nhwc};
+use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod finish;
+mod igemm_nchw;
 mod igemm_nhwc;
 mod vector;
 
@@ -31,4 +32,5 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k5s2r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
+    row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),
 ];

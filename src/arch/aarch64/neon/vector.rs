@@ -131,6 +131,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
+        // SAFETY: the CPU has NEON.
+        unsafe { (F32x4(vuzp1q_f32(self.0, high.0)), F32x4(vuzp2q_f32(self.0, high.0))) }
+    }
+
+    #[inline(always)]
     unsafe fn permute(self, index: Self) -> Self {
         // SAFETY: the CPU has NEON. `indices` made byte numbers.
         unsafe {

@@ -2,10 +2,11 @@
 
 use crate::isa::Isa;
 use crate::kernel::{Algorithm, Kernel};
-use crate::tensor::Layout::{self, Nhwc};
+use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod finish;
+mod igemm_nchw;
 mod igemm_nhwc;
 mod vector;
 
@@ -34,4 +35,5 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
+    row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
 ];

@@ -134,6 +134,17 @@ unsafe impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
+        // SAFETY: the CPU has AVX2. Within halves first, then the middle quarters change places.
+        unsafe {
+            let quarters = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
+            let even = _mm256_shuffle_ps::<0b10_00_10_00>(self.0, high.0);
+            let odd = _mm256_shuffle_ps::<0b11_01_11_01>(self.0, high.0);
+            (F32x8(quarters(even)), F32x8(quarters(odd)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn permute(self, index: Self) -> Self {
         // SAFETY: the CPU has AVX2.
         unsafe { F32x8(_mm256_permutevar8x32_ps(self.0, _mm256_castps_si256(index.0))) }

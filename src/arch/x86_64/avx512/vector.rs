@@ -107,6 +107,17 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            let pick = |index| F32x16(_mm512_permutex2var_ps(self.0, index, high.0));
+            (pick(even), pick(odd))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn permute(self, index: Self) -> Self {
         // SAFETY: the CPU has AVX-512F.
         unsafe { F32x16(_mm512_permutexvar_ps(_mm512_castps_si512(index.0), self.0)) }

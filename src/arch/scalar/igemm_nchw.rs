@@ -1,0 +1,32 @@
+//! Implicit GEMM, NCHW: see [`crate::kernel::igemm_nchw`].
+
+use super::vector::F32x1;
+use crate::arch::micros;
+use crate::kernel::igemm_nchw::{self, Gather, IgemmNchw, Tile};
+
+/// # Safety
+/// As [`igemm_nchw::micro`].
+unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { igemm_nchw::micro::<F32x1, MR, NV>(t) }
+}
+
+/// # Safety
+/// As [`igemm_nchw::gather`].
+unsafe fn gather(g: &Gather) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { igemm_nchw::gather::<F32x1>(g) }
+}
+
+/// 4 channels x 4 pixels.
+pub(super) static R4V4: IgemmNchw = IgemmNchw {
+    lanes: 1,
+    micros: &[
+        micros!(micro; 1; 1 2 3 4),
+        micros!(micro; 2; 1 2 3 4),
+        micros!(micro; 3; 1 2 3 4),
+        micros!(micro; 4; 1 2 3 4),
+    ],
+    gather: gather,
+    width: 1.0,
+};

@@ -1,0 +1,487 @@
+//! Implicit GEMM, channels before rows: standard, grouped, pointwise convolution and fully connected layers in NCHW.
+//!
+//! The product of [`super::igemm_nhwc`] with the sides swapped: pixels of a channel lie next to each other, so vectors
+//! run over pixels, and the weights are the scalars.
+//!
+//! ```text
+//! for each tile of NV vectors of output pixels           (driver)
+//!     x[K][NV] = the inputs under them, one row per tap and channel
+//!     for each panel of MR output channels               (driver)
+//!         acc[MR][NV] = bias                             (micro-kernel)
+//!         for each k
+//!             acc[m][v] += weight[m][k] * x[k][v]
+//!         clamp, store MR rows of NV vectors
+//! ```
+//!
+//! Of a dense pointwise layer the rows of `x` are in the input already, a channel apart. Otherwise they are gathered once
+//! per tile and serve all output channels of the group: `C_out / LANES` multiply-adds for every element copied. K is cut
+//! into blocks whose `x` takes a quarter of the second cache; sums wait in the output meanwhile.
+//!
+//! Registers: `MR * NV` accumulators, `NV` inputs, one broadcast (x86) or `MR / 4` quads (NEON). Loads per multiply-add:
+//! `1 / MR + 1 / NV`, the latter broadcasts of one packed stream `[bias MR][K][MR]`. Bound by the FMA ports.
+
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use crate::pack::{Aligned, Source};
+use crate::tensor::Layout;
+use crate::vector::Vector;
+
+/// One tile for the micro-kernel.
+pub(crate) struct Tile {
+    pub k: usize,
+    /// Weights, `[k][MR rounded up to 4]`.
+    pub weights: *const f32,
+    /// Bias, if sums start here; null if they go on from the output.
+    pub bias: *const f32,
+    /// Rows of `NV` vectors of inputs, and the distance from one to the next.
+    pub x: *const f32,
+    pub x_step: usize,
+    pub out: *mut f32,
+    pub out_channel: usize,
+    /// Lanes to store of the last vector.
+    pub last: usize,
+    pub clamp: (f32, f32),
+}
+
+/// A micro-kernel for one `MR` and `NV`.
+pub(crate) type Micro = unsafe fn(&Tile);
+
+/// The micro-kernel.
+///
+/// # Safety
+/// The CPU has the tier of `V`; the tile's pointers are valid for what their documentation says.
+#[inline(always)]
+pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
+    let pitch = MR.next_multiple_of(4);
+    // SAFETY: `k` rows of weights and of inputs, `MR` rows of outputs of which the last vector has `last` lanes.
+    unsafe {
+        let mut acc = [[V::zero(); NV]; MR];
+        for m in 0..MR {
+            for v in 0..NV {
+                acc[m][v] = if !t.bias.is_null() {
+                    V::splat(*t.bias.add(m))
+                } else {
+                    let from = t.out.add(m * t.out_channel + v * V::LANES);
+                    if v + 1 == NV { V::load_range(from, 0, t.last) } else { V::load(from) }
+                };
+            }
+        }
+        let mut w = t.weights;
+        let mut x = t.x;
+        macro_rules! step {
+            () => {
+                let mut b = [V::zero(); NV];
+                for v in 0..NV {
+                    b[v] = V::load(x.add(v * V::LANES));
+                }
+                for i in 0..pitch / 4 {
+                    let q = V::quad(w.add(4 * i));
+                    step!(i, q, b, 0);
+                    step!(i, q, b, 1);
+                    step!(i, q, b, 2);
+                    step!(i, q, b, 3);
+                }
+                w = w.add(pitch);
+                x = x.wrapping_add(t.x_step);
+            };
+            ($i:ident, $q:ident, $b:ident, $lane:literal) => {
+                if 4 * $i + $lane < MR {
+                    for v in 0..NV {
+                        acc[4 * $i + $lane][v] = acc[4 * $i + $lane][v].mul_add_lane::<$lane>($b[v], $q);
+                    }
+                }
+            };
+        }
+        let mut k = 0;
+        while k + 2 <= t.k {
+            step!();
+            step!();
+            k += 2;
+        }
+        if k < t.k {
+            step!();
+        }
+        let _ = (w, x);
+        if t.clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+            for row in &mut acc {
+                for y in row {
+                    *y = y.at_least(lo).at_most(hi);
+                }
+            }
+        }
+        for m in 0..MR {
+            for v in 0..NV {
+                let out = t.out.add(m * t.out_channel + v * V::LANES);
+                if v + 1 == NV && t.last < V::LANES {
+                    acc[m][v].store_first(out, t.last);
+                } else {
+                    acc[m][v].store(out);
+                }
+            }
+        }
+    }
+}
+
+/// A run of a tile's pixels that one tap reads from one input row.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// First pixel of the tile.
+    pub to: usize,
+    /// Element of the channel.
+    pub from: usize,
+    pub len: usize,
+}
+
+/// Gathers one tap of a tile, for some channels.
+pub(crate) struct Gather {
+    pub runs: *const Run,
+    pub count: usize,
+    /// Distance in the input between neighbouring pixels of a run.
+    pub stride: usize,
+    pub from: *const f32,
+    pub channel: usize,
+    pub channels: usize,
+    pub to: *mut f32,
+    /// Floats of a row of `to`, whole vectors.
+    pub width: usize,
+    /// Whether the runs leave pixels out.
+    pub padded: bool,
+}
+
+/// A gathering function.
+pub(crate) type GatherFn = unsafe fn(&Gather);
+
+/// Copies the runs of each channel into rows of `width` floats, with zeros for pixels that no run covers.
+///
+/// # Safety
+/// The CPU has the tier of `V`. Runs stay inside the channel and, in order and without overlap, inside a row of `to`,
+/// which has `channels * width` floats.
+#[inline(always)]
+pub(crate) unsafe fn gather<V: Vector>(g: &Gather) {
+    // SAFETY: as the caller promises. A vector stored beyond a run's end stays inside its row, or the store is partial;
+    // what it spoils is written by a later run, or is zero again at the end.
+    unsafe {
+        for c in 0..g.channels {
+            let (from, to) = (g.from.wrapping_add(c * g.channel), g.to.add(c * g.width));
+            if g.padded {
+                for i in (0..g.width).step_by(V::LANES) {
+                    V::zero().store(to.add(i));
+                }
+            }
+            for r in 0..g.count {
+                let run = *g.runs.add(r);
+                let mut i = 0;
+                while i < run.len {
+                    let n = (run.len - i).min(V::LANES);
+                    let p = from.wrapping_add(run.from + i * g.stride);
+                    let x = match g.stride {
+                        1 if n == V::LANES => V::load(p),
+                        1 => V::load_range(p, 0, n),
+                        2 => {
+                            // Up to the last element that is needed, not to the one after it.
+                            let span = 2 * n - 1;
+                            let low = V::load_range(p, 0, span.min(V::LANES));
+                            let high = V::load_range(p.wrapping_add(V::LANES), 0, span.saturating_sub(V::LANES));
+                            low.deinterleave(high).0
+                        }
+                        _ => {
+                            for e in 0..n {
+                                *to.add(run.to + i + e) = *p.wrapping_add(e * g.stride);
+                            }
+                            i += n;
+                            continue;
+                        }
+                    };
+                    if n == V::LANES {
+                        x.store(to.add(run.to + i));
+                    } else {
+                        x.store_first(to.add(run.to + i), n);
+                    }
+                    i += n;
+                }
+            }
+        }
+    }
+}
+
+/// The algorithm with a tier's micro-kernels.
+pub(crate) struct IgemmNchw {
+    pub lanes: usize,
+    /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
+    pub micros: &'static [&'static [Micro]],
+    pub gather: GatherFn,
+    /// Cost of one vector multiply-add beside that of the tier's widest vector.
+    pub width: f64,
+}
+
+impl IgemmNchw {
+    fn mr(&self) -> usize {
+        self.micros[0].len()
+    }
+
+    /// Panels of one group; their sizes differ by one at most.
+    fn panels(&self, p: &Problem) -> usize {
+        p.cg_out.div_ceil(self.mr())
+    }
+
+    /// First channel of a panel of a group, its channels, and where it is packed within the group.
+    fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
+        let panels = self.panels(p);
+        let range = Part { index: j, of: panels }.range(p.cg_out);
+        let larger = p.cg_out.div_ceil(panels);
+        // Panels before `more` have `larger` channels, the others one less.
+        let more = if p.cg_out % panels == 0 { panels } else { p.cg_out % panels };
+        let len = |mr: usize| (mr.next_multiple_of(4)) * (p.k() + 1);
+        let at = j.min(more) * len(larger) + j.saturating_sub(more) * len(larger - 1);
+        (range.start, range.len(), at)
+    }
+
+    fn group_len(&self, p: &Problem) -> usize {
+        let (_, channels, at) = self.panel(p, self.panels(p) - 1);
+        at + channels.next_multiple_of(4) * (p.k() + 1)
+    }
+
+    /// Vectors of a line of pixels, and tiles; sizes of tiles in vectors differ by one at most.
+    fn tiles(&self, len: usize) -> (usize, usize) {
+        let vectors = len.div_ceil(self.lanes);
+        (vectors, vectors.div_ceil(self.micros.len()))
+    }
+
+    /// Elements of K whose gathered inputs take a quarter of the second cache.
+    fn k_block(&self, p: &Problem) -> usize {
+        let row = self.micros.len() * self.lanes * size_of::<f32>();
+        (p.caches.l2 / 4 / row).max(64).min(p.k())
+    }
+
+    fn splits_panels(&self, p: &Problem) -> bool {
+        let s = &p.shape;
+        let panels = s.groups * self.panels(p);
+        panels > 1 && (s.c_out * p.k() > s.n * s.c_in * s.h * s.w || s.n * self.tiles(p.oh * p.ow).1 < 4)
+    }
+
+    /// Whether rows of `x` may be the input's own.
+    fn is_pointwise(&self, p: &Problem) -> bool {
+        let s = &p.shape;
+        s.is_pointwise() && s.stride == [1, 1]
+    }
+}
+
+impl Algorithm for IgemmNchw {
+    fn refuses(&self, p: &Problem) -> Option<&'static str> {
+        match p.layout {
+            Layout::Nchw => None,
+            Layout::Nhwc => Some("computes NCHW"),
+        }
+    }
+
+    fn estimate(&self, p: &Problem) -> f64 {
+        let s = &p.shape;
+        let (vectors, tiles) = self.tiles(p.oh * p.ow);
+        // A tile needs eight accumulators to hide the latency of the multiply-add.
+        let rows = p.cg_out as f64 / self.panels(p) as f64;
+        let per_tile = vectors as f64 / tiles as f64;
+        let tile = (rows * per_tile).max(8.0) * self.panels(p) as f64 * p.k() as f64;
+        let copy = if self.is_pointwise(p) { 0.0 } else { 3.0 * per_tile * p.k() as f64 };
+        (s.n * s.groups * tiles) as f64 * (tile + copy) * self.width
+    }
+
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let s = &p.shape;
+        let group_len = self.group_len(p);
+        let mut packed = Aligned::new(s.groups * group_len);
+        let out = packed.as_mut_slice();
+        for g in 0..s.groups {
+            for j in 0..self.panels(p) {
+                let (first, channels, at) = self.panel(p, j);
+                let pitch = channels.next_multiple_of(4);
+                for m in 0..channels {
+                    let o = g * p.cg_out + first + m;
+                    let at = g * group_len + at + m;
+                    out[at] = source.bias(o);
+                    for ky in 0..s.kh {
+                        for kx in 0..s.kw {
+                            for c in 0..p.cg_in {
+                                let k = (ky * s.kw + kx) * p.cg_in + c;
+                                out[at + (k + 1) * pitch] = source.weight(o, c, ky, kx);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        packed
+    }
+
+    fn scratch_len(&self, p: &Problem) -> usize {
+        let nr = self.micros.len() * self.lanes;
+        // A run per output row that a tile touches, at most.
+        let runs = (nr.div_ceil(p.ow) + 1).min(nr) * size_of::<Run>() / size_of::<f32>();
+        // Both parts start aligned: the runs for words, the inputs for vectors.
+        self.k_block(p) * nr + runs + 2 + 16
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiles(p.oh * p.ow).1 }
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let p = job.problem;
+        let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
+        // Pixels of the output that lie side by side: the whole map, or a row of a strided view.
+        let (lines, len) = if o.row == p.ow { (1, p.oh * p.ow) } else { (p.oh, p.ow) };
+        let direct = self.is_pointwise(p) && (i.row == s.w || lines > 1);
+        let (vectors, tiles) = self.tiles(len);
+        let all_panels = s.groups * self.panels(p);
+        let (panels, tile_range) = if self.splits_panels(p) {
+            (part.range(all_panels), 0..s.n * lines * tiles)
+        } else {
+            (0..all_panels, part.range(s.n * lines * tiles))
+        };
+        let group_len = self.group_len(p);
+        let nr = self.micros.len() * self.lanes;
+        let x = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
+        let runs = x.wrapping_add(self.k_block(p) * nr);
+        let runs = runs.wrapping_add(runs.align_offset(align_of::<Run>())).cast::<Run>();
+        for tile in tile_range {
+            let (image, line, t) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
+            let range = Part { index: t, of: tiles }.range(vectors);
+            let nv = range.len();
+            let first = range.start * self.lanes;
+            let count = (nv * self.lanes).min(len - first);
+            let last = count - (nv - 1) * self.lanes;
+            // Its first pixel, counted through the output map.
+            let pixel = line * len + first;
+            let direct = direct && last == self.lanes;
+            let (y0, x0) = (pixel / p.ow, pixel % p.ow);
+            for g in panels.start / self.panels(p)..panels.end.div_ceil(self.panels(p)) {
+                let input = job.input.wrapping_add(image * i.image + g * p.cg_in * i.channel);
+                let mut k0 = 0;
+                while k0 < p.k() {
+                    let k = if direct { p.k() } else { self.k_block(p).min(p.k() - k0) };
+                    let (rows, step) = if direct {
+                        (input.wrapping_add(y0 * i.row + x0), i.channel)
+                    } else {
+                        // SAFETY: scratch holds `k_block` rows of the widest tile, and its runs.
+                        unsafe { self.fill(job, input, pixel, count, nv * self.lanes, k0..k0 + k, x, runs) };
+                        (x.cast_const(), nv * self.lanes)
+                    };
+                    let of_group = panels.start.max(g * self.panels(p))..panels.end.min((g + 1) * self.panels(p));
+                    for panel in of_group {
+                        let (channel, mr, at) = self.panel(p, panel - g * self.panels(p));
+                        let c = g * p.cg_out + channel;
+                        let pitch = mr.next_multiple_of(4);
+                        let (is_first, is_last) = (k0 == 0, k0 + k == p.k());
+                        // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from
+                        // this one on, in each channel; rows of inputs are whole vectors, gathered or inside the input.
+                        unsafe {
+                            let weights = job.weights.add(g * group_len + at);
+                            let out = job.output.add(image * o.image + c * o.channel + y0 * o.row + x0);
+                            self.micros[nv - 1][mr - 1](&Tile {
+                                k,
+                                weights: weights.add((k0 + 1) * pitch),
+                                bias: if is_first { weights } else { core::ptr::null() },
+                                x: rows,
+                                x_step: step,
+                                out,
+                                out_channel: o.channel,
+                                last,
+                                clamp: if is_last { job.clamp } else { NO_CLAMP },
+                            });
+                            if let (Some(f), true) = (&job.finish, is_last) {
+                                for m in 0..mr {
+                                    self.finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
+                                }
+                            }
+                        }
+                    }
+                    k0 += k;
+                }
+            }
+        }
+    }
+}
+
+impl IgemmNchw {
+    /// Finishes `count` pixels of a channel that lie side by side in the output, row by row of the map: those of the
+    /// residual may not.
+    ///
+    /// # Safety
+    /// As [`super::finish::Finish::apply`].
+    unsafe fn finish_line(
+        &self,
+        f: &super::finish::Finish,
+        p: &Problem,
+        out: *mut f32,
+        [image, y0, x0, c]: [usize; 4],
+        count: usize,
+    ) {
+        let (mut y, mut x, mut done) = (y0, x0, 0);
+        while done < count {
+            let n = (p.ow - x).min(count - done);
+            // SAFETY: inside the map.
+            unsafe { f.apply(out.add(done), [image, y, x, c], n) };
+            (y, x, done) = (y + 1, 0, done + n);
+        }
+    }
+
+    /// Gathers the inputs of `count` pixels for some of K.
+    ///
+    /// # Safety
+    /// `to` has room for `ks.len()` rows of `width` floats, `runs` for a run per output row.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn fill(
+        &self,
+        job: &Job<'_>,
+        input: *const f32,
+        pixel: usize,
+        count: usize,
+        width: usize,
+        ks: core::ops::Range<usize>,
+        to: *mut f32,
+        runs: *mut Run,
+    ) {
+        let p = job.problem;
+        let (s, i) = (&p.shape, job.input_strides);
+        let mut k = ks.start;
+        while k < ks.end {
+            let (tap, c) = (k / p.cg_in, k % p.cg_in);
+            let (ky, kx) = (tap / s.kw, tap % s.kw);
+            let channels = (p.cg_in - c).min(ks.end - k);
+            let (mut found, mut covered, mut m) = (0, 0, 0);
+            while m < count {
+                let (oy, ox) = ((pixel + m) / p.ow, (pixel + m) % p.ow);
+                let n = (p.ow - ox).min(count - m);
+                let (y0, x0) = p.origin(oy, ox);
+                let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
+                if (0..s.h as isize).contains(&y) {
+                    // Pixels of the run whose column is inside: `0 <= x + j * stride < w`.
+                    let from = ((-x).max(0) as usize).div_ceil(s.stride[1]).min(n);
+                    let end = ((s.w as isize - x).max(0) as usize).div_ceil(s.stride[1]).min(n);
+                    if from < end {
+                        let column = (x + (from * s.stride[1]) as isize) as usize;
+                        let run = Run { to: m + from, from: y as usize * i.row + column, len: end - from };
+                        // SAFETY: at most one run per output row.
+                        unsafe { *runs.add(found) = run };
+                        (found, covered) = (found + 1, covered + run.len);
+                    }
+                }
+                m += n;
+            }
+            // SAFETY: runs are inside the image; rows inside `to`.
+            unsafe {
+                (self.gather)(&Gather {
+                    runs,
+                    count: found,
+                    stride: s.stride[1],
+                    from: input.wrapping_add(c * i.channel),
+                    channel: i.channel,
+                    channels,
+                    to: to.add((k - ks.start) * width),
+                    width,
+                    padded: covered < width,
+                });
+            }
+            k += channels;
+        }
+    }
+}
