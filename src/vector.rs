@@ -53,6 +53,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// `if self > hi { hi } else { self }`, NaN kept.
     unsafe fn at_most(self, hi: Self) -> Self;
 
+    /// The greater one; NaN if either is.
+    unsafe fn maximum(self, b: Self) -> Self;
+
     /// `self * 2^n`, where `n` is a whole number in -126..=127 in each lane.
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self;
 

@@ -27,7 +27,7 @@
 //! [`any`] takes any kernel size, stride and dilation: one weight and `P` inputs per tap, `1 + 1 / P` loads per
 //! multiply-add, bound by the load ports.
 
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, unroll};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::shape::valid_outputs;
 use crate::tensor::Layout;

@@ -24,9 +24,9 @@ macro_rules! unroll {
         })*
     };
 }
-pub(crate) use unroll;
 
 pub(crate) mod depthwise_nhwc;
+pub(crate) mod direct_nchw;
 pub(crate) mod finish;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;

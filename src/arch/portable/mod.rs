@@ -5,6 +5,7 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
+mod direct_nchw;
 mod finish;
 mod igemm_nchw;
 mod igemm_nhwc;
@@ -30,4 +31,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k3s2r1p8c4_portable", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_anyp8c4_portable", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r4p8_portable", "igemm", Nchw, "4 channels x 8 pixels", 4, &igemm_nchw::R4V2),
+    row("dw_f32_nchw_k3s1r4p4_portable", "dw", Nchw, "4 rows x 4 pixels", 4, &direct_nchw::K3S1),
+    row("dw_f32_nchw_k3s2r2p4_portable", "dw", Nchw, "2 rows x 4 pixels", 4, &direct_nchw::K3S2),
+    row("direct_f32_nchw_k3s1c4r2p4_portable", "direct", Nchw, "4 channels x 2 rows x 4 pixels", 4, &direct_nchw::GROUP_K3S1),
+    row("direct_f32_nchw_anyc4p4_portable", "direct", Nchw, "4 channels x 4 pixels", 4, &direct_nchw::ANY),
 ];

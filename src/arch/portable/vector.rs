@@ -87,6 +87,13 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn maximum(self, b: Self) -> Self {
+        // A comparison with a NaN is false: the first selection then takes `b`, and the second puts one in `self` back.
+        let greater = self.0.simd_gt(b.0).select(self.0, b.0);
+        F32x4(self.0.simd_eq(self.0).select(greater, self.0))
+    }
+
+    #[inline(always)]
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
         let e: i32x4 = n.0.fast_trunc_int() + i32x4::splat(127);
         let bits = (e << 23_i32).to_array().map(|b| f32::from_bits(b as u32));

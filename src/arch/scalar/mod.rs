@@ -5,6 +5,7 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
+mod direct_nchw;
 mod finish;
 mod igemm_nchw;
 mod igemm_nhwc;
@@ -28,4 +29,5 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r4c4_scalar", "igemm", Nhwc, "4 pixels x 4 channels", 1, &igemm_nhwc::R4C4),
     row("dw_f32_nhwc_anyp4c1_scalar", "dw", Nhwc, "4 pixels x 1 channels", 1, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r4p4_scalar", "igemm", Nchw, "4 channels x 4 pixels", 1, &igemm_nchw::R4V4),
+    row("direct_f32_nchw_anyc4p1_scalar", "direct", Nchw, "4 channels x 1 pixels", 1, &direct_nchw::ANY),
 ];

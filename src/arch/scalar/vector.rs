@@ -81,6 +81,12 @@ unsafe impl Vector for F32x1 {
     }
 
     #[inline(always)]
+    unsafe fn maximum(self, b: Self) -> Self {
+        // With a NaN the comparison is false and `b` is taken: right for one in `b`, wrong for one in `self`.
+        if self.0 > b.0 || self.0.is_nan() { self } else { b }
+    }
+
+    #[inline(always)]
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
         // A NaN becomes 0 in the cast, and the product NaN all the same.
         F32x1(self.0 * f32::from_bits(((n.0 as i32 + 127) << 23) as u32))

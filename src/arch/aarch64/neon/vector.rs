@@ -116,6 +116,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn maximum(self, b: Self) -> Self {
+        // SAFETY: the CPU has NEON. The instruction gives NaN if either operand is one.
+        unsafe { F32x4(vmaxq_f32(self.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
         // SAFETY: the CPU has NEON. The exponent field of 2^n is n + 127.
         unsafe {

@@ -5,12 +5,11 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
+mod direct_nchw;
 mod finish;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod vector;
-
-pub(super) use vector::F32x8;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
 const fn row(
@@ -36,4 +35,10 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
+    row("dw_f32_nchw_k3s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K3S1),
+    row("dw_f32_nchw_k3s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K3S2),
+    row("dw_f32_nchw_k5s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K5S1),
+    row("dw_f32_nchw_k5s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K5S2),
+    row("direct_f32_nchw_k3s1c4r2p16_avx2", "direct", Nchw, "4 channels x 2 rows x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
+    row("direct_f32_nchw_anyc4p8_avx2", "direct", Nchw, "4 channels x 8 pixels", 8, &direct_nchw::ANY),
 ];

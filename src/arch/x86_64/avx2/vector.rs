@@ -119,6 +119,15 @@ unsafe impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn maximum(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2. With a NaN the instruction gives its second operand; one in `self` is put back.
+        unsafe {
+            let greater = _mm256_max_ps(self.0, b.0);
+            F32x8(_mm256_blendv_ps(greater, self.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
         // SAFETY: the CPU has AVX2. The exponent field of 2^n is n + 127.
         unsafe {

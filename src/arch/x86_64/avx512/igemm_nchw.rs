@@ -1,6 +1,6 @@
 //! Implicit GEMM, NCHW: see [`crate::kernel::igemm_nchw`].
 
-use super::super::avx2::F32x8;
+use super::half::Half;
 use super::vector::F32x16;
 use crate::arch::micros;
 use crate::kernel::igemm_nchw::{self, Gather, IgemmNchw, Tile};
@@ -28,7 +28,7 @@ unsafe fn gather(g: &Gather) {
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { igemm_nchw::micro::<F32x8, MR, NV>(t) }
+    unsafe { igemm_nchw::micro::<Half, MR, NV>(t) }
 }
 
 /// # Safety
@@ -36,7 +36,7 @@ unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn gather_half(g: &Gather) {
     // SAFETY: the caller's promise is the same.
-    unsafe { igemm_nchw::gather::<F32x8>(g) }
+    unsafe { igemm_nchw::gather::<Half>(g) }
 }
 
 /// 8 channels x 48 pixels.

@@ -1,6 +1,6 @@
 //! Implicit GEMM, NHWC: see [`crate::kernel::igemm_nhwc`].
 
-use super::super::avx2::F32x8;
+use super::half::Half;
 use super::vector::F32x16;
 use crate::arch::micros;
 use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Tile};
@@ -39,7 +39,7 @@ pub(super) static R7C64: IgemmNhwc = IgemmNhwc {
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { igemm_nhwc::micro::<F32x8, MR, NV>(t) }
+    unsafe { igemm_nhwc::micro::<Half, MR, NV>(t) }
 }
 
 /// 8 pixels x 24 channels in half vectors, for channel counts that would leave many lanes of full ones empty.

@@ -92,6 +92,15 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn maximum(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F. With a NaN the instruction gives its second operand; one in `self` is put back.
+        unsafe {
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            F32x16(_mm512_mask_mov_ps(_mm512_max_ps(self.0, b.0), nan, self.0))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn scale_by_power_of_two(self, n: Self) -> Self {
         // SAFETY: the CPU has AVX-512F. The exponent field of 2^n is n + 127.
         unsafe {

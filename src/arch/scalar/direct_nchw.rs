@@ -1,0 +1,21 @@
+//! Direct, NCHW: see [`crate::kernel::direct_nchw`].
+
+use super::vector::F32x1;
+use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+
+/// # Safety
+/// As [`direct_nchw::any`].
+unsafe fn any<const MR: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { direct_nchw::any::<F32x1, MR>(t) }
+}
+
+/// Any kernel: 4 channels x 1 pixels.
+pub(super) static ANY: DirectNchw = DirectNchw {
+    lanes: 1,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    micros: &[(4, any::<4>), (2, any::<2>), (1, any::<1>)],
+    cost: 2.5,
+};

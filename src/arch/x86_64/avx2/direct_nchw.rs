@@ -1,0 +1,56 @@
+//! Direct, NCHW: see [`crate::kernel::direct_nchw`].
+
+use super::vector::F32x8;
+use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+
+/// # Safety
+/// As [`direct_nchw::micro`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn micro<const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { direct_nchw::micro::<F32x8, K, S, MR, R, NV>(t) }
+}
+
+/// # Safety
+/// As [`direct_nchw::any`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn any<const MR: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { direct_nchw::any::<F32x8, MR>(t) }
+}
+
+/// Depthwise 3x3, stride 1: 4 rows x 16 pixels.
+pub(super) static K3S1: DirectNchw =
+    DirectNchw { lanes: 8, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 2>)], cost: 1.0 };
+
+/// Depthwise 3x3, stride 2: 2 rows x 16 pixels.
+pub(super) static K3S2: DirectNchw =
+    DirectNchw { lanes: 8, k: 3, stride: 2, rows: 2, micros: &[(1, micro::<3, 2, 1, 2, 2>)], cost: 1.0 };
+
+/// Depthwise 5x5, stride 1: 4 rows x 16 pixels.
+pub(super) static K5S1: DirectNchw =
+    DirectNchw { lanes: 8, k: 5, stride: 1, rows: 4, micros: &[(1, micro::<5, 1, 1, 4, 2>)], cost: 1.0 };
+
+/// Depthwise 5x5, stride 2: 2 rows x 16 pixels.
+pub(super) static K5S2: DirectNchw =
+    DirectNchw { lanes: 8, k: 5, stride: 2, rows: 2, micros: &[(1, micro::<5, 2, 1, 2, 2>)], cost: 1.0 };
+
+/// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 16 pixels.
+pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
+    lanes: 8,
+    k: 3,
+    stride: 1,
+    rows: 2,
+    micros: &[(4, micro::<3, 1, 4, 2, 2>), (2, micro::<3, 1, 2, 2, 2>), (1, micro::<3, 1, 1, 2, 2>)],
+    cost: 1.1,
+};
+
+/// Any kernel: 4 channels x 8 pixels.
+pub(super) static ANY: DirectNchw = DirectNchw {
+    lanes: 8,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    micros: &[(4, any::<4>), (2, any::<2>), (1, any::<1>)],
+    cost: 2.5,
+};

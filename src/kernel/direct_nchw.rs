@@ -1,0 +1,502 @@
+//! Direct convolution, channels before rows: depthwise with any multiplier and grouped with few channels in NCHW.
+//!
+//! Vectors run along a row of the image and weights are scalars, as in [`super::igemm_nchw`], but a group has too few
+//! output channels to pay for gathering its inputs: they are loaded where they lie, shifted by the tap. What is shared
+//! is again the loads: a vector of inputs serves `R` output rows and `MR` output channels.
+//!
+//! ```text
+//! for each block of R output rows, for each MR output channels of a group      (driver)
+//!     for each group, for each tile of NV vectors of the row                   (micro-kernel)
+//!         acc[MR][R][NV] = bias
+//!         for each input channel of the group, for each input row of the window that is inside the image
+//!             for each kernel column kx
+//!                 x[NV] = row[kx..], lanes outside the row zero
+//!                 acc[m][r][v] += x[v] * w[m][ky][kx]   for all (r, ky) that meet there
+//!         clamp, store
+//! ```
+//!
+//! With stride 2 two loads are split into even and odd columns, which are two taps. Rows outside the image are null
+//! pointers and left out; vectors that stick out left or right are loaded by mask, and only those. Groups are the inner
+//! loop, so that the addresses are found once for all of them.
+//!
+//! Registers: `MR * R * NV` accumulators, `NV` inputs, and for a depthwise 3x3 the nine weights; else one broadcast.
+//! Loads per multiply-add of a depthwise 3x3, R = 4: `6 * 3 / 36 = 0.5`, unaligned. Half vectors on AVX-512: an
+//! unaligned load of a full one always touches two cache lines, of a half one every second time.
+//!
+//! [`any`] takes any kernel size, stride and dilation, one row at a time.
+
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use crate::pack::{Aligned, Source};
+use crate::tensor::Layout;
+use crate::vector::Vector;
+
+/// Most input rows of a block: `(R - 1) * S + K` for the largest of the instantiations, 5x5 with stride 2 and R = 4.
+pub(crate) const MOST_ROWS: usize = 11;
+
+/// A block of output rows, for all groups.
+pub(crate) struct Tile {
+    /// Column 0 of the input rows of the window, in the first group's first channel; null outside. For [`any`], unused.
+    pub rows: *const *const f32,
+    pub groups: usize,
+    /// Input channels of a group.
+    pub channels: usize,
+    pub in_channel: usize,
+    /// Columns of input and output, and columns of padding to the left.
+    pub w: usize,
+    pub ow: usize,
+    pub left: usize,
+    /// Column 0 of the first output row of the first group's first channel of the chunk.
+    pub out: *mut f32,
+    pub out_row: usize,
+    pub out_channel: usize,
+    pub out_group: usize,
+    /// Output rows to store.
+    pub count: usize,
+    /// `[bias MR][channels][K][K][MR]`, and the distance to the next group's.
+    pub weights: *const f32,
+    pub weights_group: usize,
+    pub clamp: (f32, f32),
+    /// For [`any`]: kernel, stride and dilation of columns; input row of kernel row 0, and rows of the image.
+    pub kernel: [usize; 2],
+    pub stride: usize,
+    pub dilation: [usize; 2],
+    pub input: *const f32,
+    pub in_row: usize,
+    pub y0: isize,
+    pub h: usize,
+}
+
+/// A micro-kernel for one kernel size, stride and tile.
+pub(crate) type Micro = unsafe fn(&Tile);
+
+/// Loads the vector at column `column` of a row of `w`; lanes outside are zero if `EDGE`, and never outside if not.
+///
+/// # Safety
+/// The CPU has the tier of `V`; `row` points to column 0.
+#[inline(always)]
+unsafe fn load<V: Vector, const EDGE: bool>(row: *const f32, column: isize, w: usize) -> V {
+    let p = row.wrapping_offset(column);
+    // SAFETY: only columns of the row are read.
+    unsafe {
+        if EDGE {
+            let lanes = V::LANES as isize;
+            let lo = (-column).clamp(0, lanes);
+            let hi = (w as isize - column).clamp(lo, lanes);
+            V::load_range(p, lo as usize, hi as usize)
+        } else {
+            V::load(p)
+        }
+    }
+}
+
+/// The micro-kernel for a `K` x `K` kernel with stride `S` (1 or 2) and no dilation.
+///
+/// # Safety
+/// The CPU has the tier of `V`; the tile's pointers are valid for what their documentation says.
+#[inline(always)]
+pub(crate) unsafe fn micro<
+    V: Vector,
+    const K: usize,
+    const S: usize,
+    const MR: usize,
+    const R: usize,
+    const NV: usize,
+>(
+    t: &Tile,
+) {
+    for g in 0..t.groups {
+        let mut x = 0;
+        while x < t.ow {
+            let column = (x * S) as isize - t.left as isize;
+            let wide = NV * V::LANES;
+            // SAFETY: as the caller promises; the whole window of inner tiles is inside the row.
+            unsafe {
+                if column >= 0 && column as usize + wide * S + K <= t.w && x + wide <= t.ow {
+                    block::<V, K, S, MR, R, NV, false>(t, g, x);
+                    x += wide;
+                } else if t.ow - x > V::LANES * (NV - 1) {
+                    block::<V, K, S, MR, R, NV, true>(t, g, x);
+                    x += wide;
+                } else {
+                    block::<V, K, S, MR, R, 1, true>(t, g, x);
+                    x += V::LANES;
+                }
+            }
+        }
+    }
+}
+
+/// One tile of one group, from output column `x` on.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+#[rustfmt::skip]
+unsafe fn block<
+    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: bool,
+>(
+    t: &Tile,
+    g: usize,
+    x: usize,
+) {
+    // SAFETY: as the caller promises: rows are null or inside the image, columns outside are masked at the edge.
+    unsafe {
+        let weights = t.weights.add(g * t.weights_group);
+        let mut acc = [[[V::zero(); NV]; R]; MR];
+        for m in 0..MR {
+            acc[m] = [[V::splat(*weights.add(m)); NV]; R];
+        }
+        let mut weights = weights.add(MR);
+        let start = (x * S) as isize - t.left as isize;
+        // The weights of a depthwise 3x3 stay in registers.
+        let hold = MR == 1 && K == 3;
+        let mut held = [[V::zero(); K]; K];
+        if hold {
+            for ky in 0..K {
+                for kx in 0..K {
+                    held[ky][kx] = V::splat(*weights.add(ky * K + kx));
+                }
+            }
+        }
+        for c in 0..t.channels {
+            let channel = (g * t.channels + c) * t.in_channel;
+            unroll!(y < (R - 1) * S + K => {
+                let row = *t.rows.add(y);
+                if !row.is_null() {
+                    let row = row.wrapping_add(channel);
+                    for pair in 0..K.div_ceil(S) {
+                        let mut xs = [[V::zero(); NV]; S];
+                        for v in 0..NV {
+                            let column = start + (pair * S + v * V::LANES * S) as isize;
+                            xs[0][v] = load::<V, EDGE>(row, column, t.w);
+                            if S == 2 {
+                                let high = load::<V, EDGE>(row, column + V::LANES as isize, t.w);
+                                let (even, odd) = xs[0][v].deinterleave(high);
+                                xs[0][v] = even;
+                                xs[S - 1][v] = odd;
+                            }
+                        }
+                        for s in 0..S {
+                            let kx = pair * S + s;
+                            for r in 0..R {
+                                if kx < K && y >= r * S && y - r * S < K {
+                                    let ky = y - r * S;
+                                    for m in 0..MR {
+                                        let w = if hold {
+                                            held[ky][kx]
+                                        } else {
+                                            V::splat(*weights.add((ky * K + kx) * MR + m))
+                                        };
+                                        for v in 0..NV {
+                                            acc[m][r][v] = acc[m][r][v].mul_add(xs[s][v], w);
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            });
+            weights = weights.add(K * K * MR);
+        }
+        let _ = weights;
+        store(t, &mut acc, g, x);
+    }
+}
+
+/// Clamps and stores a tile.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
+    t: &Tile,
+    acc: &mut [[[V; NV]; R]; MR],
+    g: usize,
+    x: usize,
+) {
+    // SAFETY: as the caller promises: `count` rows of `ow` columns.
+    unsafe {
+        if t.clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+            for y in acc.iter_mut().flatten().flatten() {
+                *y = y.at_least(lo).at_most(hi);
+            }
+        }
+        for m in 0..MR {
+            for r in 0..R {
+                if r < t.count {
+                    for v in 0..NV {
+                        let at = x + v * V::LANES;
+                        let out = t.out.add(g * t.out_group + m * t.out_channel + r * t.out_row + at);
+                        if at + V::LANES <= t.ow {
+                            acc[m][r][v].store(out);
+                        } else {
+                            acc[m][r][v].store_first(out, t.ow - at);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The micro-kernel for any kernel size, stride and dilation: one row, one vector at a time of `MR` channels.
+///
+/// # Safety
+/// As [`micro`]; `input` points to column 0 of row 0.
+#[inline(always)]
+pub(crate) unsafe fn any<V: Vector, const MR: usize>(t: &Tile) {
+    let [kh, kw] = t.kernel;
+    let span = (V::LANES - 1) * t.stride;
+    for g in 0..t.groups {
+        for x in (0..t.ow).step_by(V::LANES) {
+            // SAFETY: as the caller promises; only rows and columns inside the image are read.
+            unsafe {
+                let mut w = t.weights.add(g * t.weights_group);
+                let mut acc = [[[V::zero(); 1]; 1]; MR];
+                for m in 0..MR {
+                    acc[m][0][0] = V::splat(*w.add(m));
+                }
+                w = w.add(MR);
+                for c in 0..t.channels {
+                    for ky in 0..kh {
+                        let y = t.y0 + (ky * t.dilation[0]) as isize;
+                        if y < 0 || y >= t.h as isize {
+                            w = w.add(kw * MR);
+                            continue;
+                        }
+                        let row = t.input.add((g * t.channels + c) * t.in_channel + y as usize * t.in_row);
+                        for kx in 0..kw {
+                            let column = (x * t.stride + kx * t.dilation[1]) as isize - t.left as isize;
+                            let inside = column >= 0 && column as usize + span < t.w;
+                            let v = match t.stride {
+                                1 if inside => V::load(row.wrapping_offset(column)),
+                                1 => load::<V, true>(row, column, t.w),
+                                2 => {
+                                    let low = load::<V, true>(row, column, t.w);
+                                    low.deinterleave(load::<V, true>(row, column + V::LANES as isize, t.w)).0
+                                }
+                                _ => {
+                                    let mut lanes = [0.0; MOST_LANES];
+                                    for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
+                                        let column = column + (i * t.stride) as isize;
+                                        if (0..t.w as isize).contains(&column) {
+                                            *lane = *row.offset(column);
+                                        }
+                                    }
+                                    V::load(lanes.as_ptr())
+                                }
+                            };
+                            for m in 0..MR {
+                                acc[m][0][0] = acc[m][0][0].mul_add(v, V::splat(*w.add(m)));
+                            }
+                            w = w.add(MR);
+                        }
+                    }
+                }
+                store(t, &mut acc, g, x);
+            }
+        }
+    }
+}
+
+/// Lanes of the widest tier.
+const MOST_LANES: usize = 16;
+
+/// The algorithm with a tier's micro-kernels for one kernel size and stride.
+pub(crate) struct DirectNchw {
+    pub lanes: usize,
+    /// Kernel rows and columns, and stride; 0 for any.
+    pub k: usize,
+    pub stride: usize,
+    /// `R`
+    pub rows: usize,
+    /// Micro-kernels for 4, 2 and 1 output channels; those of a depthwise row have 1 only.
+    pub micros: &'static [(usize, Micro)],
+    /// Cost of one vector multiply-add beside that of the tier's widest vector in a kernel bound by it.
+    pub cost: f64,
+}
+
+/// Output channels of a group from which on gathering inputs pays: see [`super::igemm_nchw`].
+const MANY_CHANNELS: usize = 16;
+
+impl DirectNchw {
+    fn is_any(&self) -> bool {
+        self.k == 0
+    }
+
+    fn blocks(&self, p: &Problem) -> usize {
+        p.oh.div_ceil(self.rows)
+    }
+
+    /// Chunks of a group's output channels: first channel, micro-kernel's channels and function.
+    fn chunks(&self, p: &Problem) -> impl Iterator<Item = (usize, usize, Micro)> {
+        let (total, micros) = (p.cg_out, self.micros);
+        let mut first = 0;
+        core::iter::from_fn(move || {
+            let &(mr, micro) = micros.iter().find(|m| first + m.0 <= total)?;
+            first += mr;
+            Some((first - mr, mr, micro))
+        })
+    }
+
+    fn group_len(&self, p: &Problem) -> usize {
+        p.cg_out * (p.k() + 1)
+    }
+}
+
+impl Algorithm for DirectNchw {
+    fn refuses(&self, p: &Problem) -> Option<&'static str> {
+        let s = &p.shape;
+        if p.layout != Layout::Nchw {
+            Some("computes NCHW")
+        } else if self.micros.len() == 1 && (p.cg_in != 1 || p.cg_out != 1) {
+            Some("computes depthwise convolution with multiplier 1")
+        } else if p.cg_out >= MANY_CHANNELS {
+            Some("computes groups of few output channels")
+        } else if self.is_any() {
+            None
+        } else if s.kh != self.k || s.kw != self.k {
+            Some("computes another kernel size")
+        } else if s.stride != [self.stride; 2] {
+            Some("computes another stride")
+        } else if s.dilation != [1, 1] {
+            Some("computes dense kernels only")
+        } else {
+            None
+        }
+    }
+
+    fn estimate(&self, p: &Problem) -> f64 {
+        let s = &p.shape;
+        let rows = (s.n * self.blocks(p) * self.rows) as f64;
+        rows * p.ow.div_ceil(self.lanes) as f64 * s.c_out as f64 * (p.k() + 1) as f64 * self.cost
+    }
+
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let s = &p.shape;
+        let mut packed = Aligned::new(s.groups * self.group_len(p));
+        let mut out = packed.as_mut_slice().iter_mut();
+        let mut put = |v: f32| {
+            if let Some(o) = out.next() {
+                *o = v;
+            }
+        };
+        for g in 0..s.groups {
+            for (first, mr, _) in self.chunks(p) {
+                let channels = g * p.cg_out + first..g * p.cg_out + first + mr;
+                channels.clone().for_each(|o| put(source.bias(o)));
+                for c in 0..p.cg_in {
+                    for ky in 0..s.kh {
+                        for kx in 0..s.kw {
+                            channels.clone().for_each(|o| put(source.weight(o, c, ky, kx)));
+                        }
+                    }
+                }
+            }
+        }
+        packed
+    }
+
+    fn scratch_len(&self, _p: &Problem) -> usize {
+        0
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        if self.splits_groups(p) { p.shape.groups } else { p.shape.n * self.blocks(p) }
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let p = job.problem;
+        let s = &p.shape;
+        let blocks = s.n * self.blocks(p);
+        let (groups, range) =
+            if self.splits_groups(p) { (part.range(s.groups), 0..blocks) } else { (0..s.groups, part.range(blocks)) };
+        // Some groups at a time, so that the rows that one block shares with the next are still in the second cache.
+        let plane = s.h * s.w * p.cg_in * size_of::<f32>();
+        let most = (p.caches.l2 / 4 / plane).clamp(1, s.groups);
+        let mut first = groups.start;
+        while first < groups.end {
+            let count = most.min(groups.end - first);
+            for unit in range.clone() {
+                let (image, y) = (unit / self.blocks(p), unit % self.blocks(p) * self.rows);
+                // SAFETY: the block is inside the output, and so are the groups.
+                unsafe { self.block(job, image, y, first, count) };
+            }
+            first += count;
+        }
+    }
+}
+
+impl DirectNchw {
+    /// Whether parts are groups rather than rows: fewer rows that two parts read, but the groups must be many.
+    fn splits_groups(&self, p: &Problem) -> bool {
+        p.shape.groups >= 16
+    }
+
+    /// Computes a block of rows of some groups.
+    ///
+    /// # Safety
+    /// As [`Algorithm::run`].
+    unsafe fn block(&self, job: &Job<'_>, image: usize, y: usize, first: usize, groups: usize) {
+        let p = job.problem;
+        let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
+        let count = self.rows.min(p.oh - y);
+        let (y0, _) = p.origin(y, 0);
+        let input = job.input.wrapping_add(image * i.image + first * p.cg_in * i.channel);
+        let mut rows = [core::ptr::null(); MOST_ROWS];
+        if !self.is_any() {
+            let window = (count - 1) * self.stride + self.k;
+            for (r, row) in rows.iter_mut().enumerate().take(window) {
+                let y = y0 + r as isize;
+                if (0..s.h as isize).contains(&y) {
+                    *row = input.wrapping_add(y as usize * i.row);
+                }
+            }
+        }
+        let mut at = 0;
+        for (channel, mr, micro) in self.chunks(p) {
+            let c = first * p.cg_out + channel;
+            // SAFETY: rows are inside the image, the weights are packed in this order, the outputs belong to this part.
+            unsafe {
+                micro(&Tile {
+                    rows: rows.as_ptr(),
+                    groups,
+                    channels: p.cg_in,
+                    in_channel: i.channel,
+                    w: s.w,
+                    ow: p.ow,
+                    left: s.padding.left,
+                    out: job.output.add(image * o.image + c * o.channel + y * o.row),
+                    out_row: o.row,
+                    out_channel: o.channel,
+                    out_group: p.cg_out * o.channel,
+                    count,
+                    weights: job.weights.add(first * self.group_len(p) + at),
+                    weights_group: self.group_len(p),
+                    clamp: job.clamp,
+                    kernel: [s.kh, s.kw],
+                    stride: s.stride[1],
+                    dilation: s.dilation,
+                    input,
+                    in_row: i.row,
+                    y0,
+                    h: s.h,
+                });
+            }
+            at += mr * (p.k() + 1);
+        }
+        if let Some(f) = &job.finish {
+            for c in first * p.cg_out..(first + groups) * p.cg_out {
+                for y in y..y + count {
+                    // SAFETY: the row has just been written.
+                    unsafe {
+                        let out = job.output.add(image * o.image + c * o.channel + y * o.row);
+                        f.apply(out, [image, y, 0, c], p.ow);
+                    }
+                }
+            }
+        }
+    }
+}
