@@ -4,3 +4,74 @@
 #[allow(dead_code)]
 #[path = "../benches/speedup/main.rs"]
 mod speedup;
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// A file of its own for each test, removed at the end.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        TempFile(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn layer(name: &str, c_out: usize, k: usize, groups: usize) -> Value {
+    json!({"name": name, "n": 1, "c_in": 16, "h": 9, "w": 9, "c_out": c_out, "kh": k, "kw": k, "stride": 1,
+        "pad_h": k / 2, "pad_w": k / 2, "dilation": 1, "groups": groups})
+}
+
+#[test]
+fn a_file_of_layers_becomes_tables_and_lines() {
+    let layers = TempFile::new("layers.json", &json!([layer("dw", 16, 3, 16), layer("pw", 24, 1, 1)]).to_string());
+    let out = TempFile::new("out.jsonl", "");
+    for (layout, isa, threads) in [("nhwc", None, "1"), ("nhwc", Some("scalar"), "1"), ("nchw", None, "2")] {
+        let mut args = vec!["--budget-ms", "4", "--layers", layers.path(), "--json", out.path()];
+        args.extend(["--layout", layout, "--threads", threads]);
+        args.extend(isa.iter().flat_map(|i| ["--isa", i]));
+        let text = speedup::run_with(&args).unwrap();
+        assert!(text.contains("dw + pw") && text.contains("All 2 layers"), "{text}");
+        let lines = std::fs::read_to_string(&out.0).unwrap();
+        let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        // Both layers, and the standard convolution that the pair is measured against.
+        let macs: Vec<_> = lines.iter().map(|l| l["macs"].as_u64().unwrap()).collect();
+        assert_eq!(macs, [81 * 16 * 9, 81 * 16 * 24, 81 * 16 * 24 * 9]);
+        for l in &lines {
+            assert_eq!((l["layout"].as_str(), l["threads"].to_string().as_str()), (Some(layout), threads));
+            assert!(l["min_us"].as_f64().unwrap() > 0.0 && l["min_us"].as_f64() <= l["median_us"].as_f64(), "{l}");
+            assert!(l["kernel"].as_str().unwrap().ends_with(l["isa"].as_str().unwrap()), "{l}");
+            assert!(isa.is_none_or(|i| l["isa"] == i), "{l}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_an_error_that_names_it() {
+    let broken = TempFile::new("broken.json", "[{\"name\": \"x\"");
+    let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+    for (args, says) in [
+        (["--layers", broken.path()], "broken.json"),
+        (["--layers", "no/such/file.json"], "no/such/file.json"),
+        (["--network", "mobilenet_v9"], "expected one of mobilenet_v1"),
+        (["--isa", foreign], foreign),
+        (["--kernel", "no_such_kernel"], "no_such_kernel"),
+        (["--json", "no/such/folder/out.jsonl"], "no/such/folder"),
+        (["--only", "nothing"], "nothing"),
+    ] {
+        let error = speedup::run_with(&args).unwrap_err();
+        assert!(error.contains(says), "{args:?}: {error}");
+    }
+}

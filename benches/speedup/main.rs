@@ -19,14 +19,17 @@ mod timing;
 use args::Args;
 use clap::Parser;
 use std::error::Error;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    // A reader that has seen enough, such as `head`, is no error.
+    let print = |text: String| match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    };
+    match run(&Args::parse()).and_then(print) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(2)
@@ -44,4 +47,12 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
         report::write_json(file, &results)?;
     }
     Ok(report::text(&results))
+}
+
+/// The text, or the error's, for a command line without the program's name.
+#[cfg(test)]
+#[allow(unused)]
+pub fn run_with(args: &[&str]) -> Result<String, String> {
+    let args = Args::try_parse_from(["speedup"].iter().chain(args)).map_err(|e| e.to_string())?;
+    run(&args).map_err(|e| e.to_string())
 }

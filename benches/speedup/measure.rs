@@ -107,8 +107,8 @@ pub fn run(args: &Args, job: &Job) -> Result<Results, Box<dyn Error>> {
             Err(e) => return Err(format!("layer `{}`: {e}", layer.name).into()),
         }
     }
-    if cases.is_empty() {
-        return Err(format!("no layer to measure: {}", left_out.join("; ")).into());
+    if let (true, Some(kernel)) = (cases.is_empty(), &args.kernel) {
+        return Err(format!("no layer for kernel `{kernel}`: {}", left_out.join("; ")).into());
     }
     for pair in pairs {
         let mut case = Case::new(&pair.standard, job.activation, args, isa)?;
