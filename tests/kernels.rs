@@ -3,7 +3,7 @@
 mod common;
 
 use common::case::{Case, Placement};
-use common::data::{Kind, check};
+use common::data::{Data, Expected, Kind, check};
 use common::rows::{cases, for_each_row, record, rows, runs_here, say};
 use common::strategy::{accepted_cases, any_case, runner};
 use lightconv::registry::{self, Kernel};
@@ -112,12 +112,10 @@ fn layers_of_real_size_are_exact() {
     let layers = layers();
     // The naive reference takes seconds on these under an emulator.
     let some = if cases() < 60 { 5 } else { layers.len() };
-    let used = std::sync::Mutex::new(BTreeSet::new());
     let epilogue = Epilogue::activation(Activation::HardSwish).with_residual(Residual::AfterActivation);
-    for_each_row(|row| {
-        for (i, shape) in layers[..some].iter().enumerate().filter(|(_, s)| row.refuses(s).is_none()) {
-            let dense = Placement { exact: true, ..Placement::default() };
-            let (layout, seed) = (row.layout(), 7);
+    let dense = Placement { exact: true, ..Placement::default() };
+    for shape in &layers[..some] {
+        for layout in [Layout::Nhwc, Layout::Nchw] {
             let case = Case {
                 shape: *shape,
                 layout,
@@ -127,20 +125,21 @@ fn layers_of_real_size_are_exact() {
                 output: dense,
                 residual: dense,
                 parts: 3,
-                seed,
+                seed: 7,
             };
-            check(&case, Kind::Integers, row.isa(), Some(row.name())).map_err(|e| format!("{shape:?}: {e}"))?;
-            used.lock().unwrap().insert((i, row.isa(), row.layout() == Layout::Nhwc));
-        }
-        Ok(())
-    });
-    // Every tier and layout that has rows has one for every layer.
-    let used = used.into_inner().unwrap();
-    let tiers: BTreeSet<_> = here.iter().map(|k| (k.isa(), k.layout() == Layout::Nhwc)).collect();
-    for (isa, nhwc) in tiers {
-        for i in 0..some {
-            let layout = if nhwc { "NHWC" } else { "NCHW" };
-            assert!(used.contains(&(i, isa, nhwc)), "no row of {isa}, {layout}, took {:?}", layers[i]);
+            let data = Data::new(&case, Kind::Integers);
+            let expected = Expected::new(&case, &data).unwrap();
+            let takers: Vec<_> = here.iter().filter(|k| k.layout() == layout && k.refuses(shape).is_none()).collect();
+            for row in &takers {
+                let result = data
+                    .plan(&case, row.isa(), Some(row.name()))
+                    .and_then(|plan| data.run(&case, &plan))
+                    .and_then(|output| expected.compare(&output));
+                result.unwrap_or_else(|e| panic!("{}, {shape:?}: {e}", row.name()));
+            }
+            for isa in Isa::available().filter(|&i| runs_here(i)) {
+                assert!(takers.iter().any(|k| k.isa() == isa), "no row of {isa} and {layout:?} takes {shape:?}");
+            }
         }
     }
 }

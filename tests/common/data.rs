@@ -172,90 +172,90 @@ fn uses_exponential(activation: Activation) -> bool {
     matches!(activation, Activation::Silu | Activation::Sigmoid)
 }
 
-/// Compares an output of [`Data::run`] with the reference: bit for bit on whole numbers, within the derived bound on
-/// real ones and where an exponential is involved.
-pub fn compare(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
-    let exact = data.kind != Kind::Reals && !uses_exponential(case.epilogue.activation);
-    if exact { compare_bits(case, data, output) } else { compare_bound(case, data, output) }
+/// The reference's sums for a case, to compare any number of outputs with.
+pub struct Expected<'a> {
+    case: &'a Case,
+    data: &'a Data,
+    sums: Sums,
 }
 
-fn residual_at(case: &Case, data: &Data) -> impl Fn([usize; 4]) -> f32 {
-    let pair = case.residual().zip(data.residual.clone());
-    move |[n, y, x, c]| pair.as_ref().map_or(0.0, |(g, r)| r[g.index(n, y, x, c)])
+enum Sums {
+    /// Exact in `f32`, to be met bit for bit.
+    Bits(Vec<f32>),
+    /// In `f64`, with the sums of the magnitudes unless the `f32` sums are exact too.
+    Bound(Vec<f64>, Option<Vec<f64>>),
 }
 
-fn compare_bits(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
-    let sums = sums::<f32>(case, data, |v| v)?;
-    let dense = Geometry::dense(case.layout, case.output_dims());
-    let residual = residual_at(case, data);
-    let g = case.output();
-    for at @ [n, y, x, c] in g.positions() {
-        let want = case.epilogue.apply(sums[dense.index(n, y, x, c)], residual(at));
-        let got = output[g.index(n, y, x, c)];
-        if got.to_bits() == SENTINEL {
-            return Err(format!("image {n}, row {y}, column {x}, channel {c} was not written, expected {want}"));
-        }
-        if got.to_bits() != want.to_bits() && !(got.is_nan() && want.is_nan()) {
-            return Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, expected exactly {want}"));
-        }
+impl<'a> Expected<'a> {
+    pub fn new(case: &'a Case, data: &'a Data) -> Result<Self, String> {
+        let whole = data.kind != Kind::Reals;
+        let sums = match (whole, uses_exponential(case.epilogue.activation)) {
+            (true, false) => Sums::Bits(sums(case, data, |v| v)?),
+            (true, true) => Sums::Bound(sums(case, data, f64::from)?, None),
+            (false, _) => Sums::Bound(sums(case, data, f64::from)?, Some(sums(case, data, |v| f64::from(v.abs()))?)),
+        };
+        Ok(Expected { case, data, sums })
     }
-    Ok(())
+
+    /// Compares an output of [`Data::run`]: bit for bit on whole numbers, within the derived bound on real ones and where
+    /// an exponential is involved.
+    pub fn compare(&self, output: &[f32]) -> Result<(), String> {
+        let Expected { case, data, sums } = self;
+        let dense = Geometry::dense(case.layout, case.output_dims());
+        let residuals = case.residual().zip(data.residual.as_ref());
+        let g = case.output();
+        for [n, y, x, c] in g.positions() {
+            let got = output[g.index(n, y, x, c)];
+            let residual = residuals.map_or(0.0, |(g, r)| r[g.index(n, y, x, c)]);
+            let i = dense.index(n, y, x, c);
+            let fault = if got.to_bits() == SENTINEL {
+                Some("which was not written".to_string())
+            } else {
+                match sums {
+                    Sums::Bits(sums) => {
+                        let want = case.epilogue.apply(sums[i], residual);
+                        let same = got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan());
+                        (!same).then(|| format!("expected exactly {want}"))
+                    }
+                    Sums::Bound(sums, magnitudes) => {
+                        let residual = f64::from(residual);
+                        let want = case.epilogue.apply(sums[i], residual);
+                        let k = case.terms() + 1;
+                        let bound = bound(&case.epilogue, k, sums[i], magnitudes.as_ref().map(|m| m[i]), residual);
+                        let error = (f64::from(got) - want).abs();
+                        let same = error <= bound || (got.is_nan() && want.is_nan());
+                        (!same).then(|| format!("expected {want:e} within {bound:e}, but the error is {error:e}"))
+                    }
+                }
+            };
+            if let Some(fault) = fault {
+                return Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, {fault}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `|computed - exact|` of a sum of `k` products, and of what follows it.
 ///
 /// The sum of K products, in any order and fused or not, is within `gamma_K * sum |x * w|` of the exact one, where
 /// `gamma_K = K u / (1 - K u)` (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). Bias and residual are terms
-/// more. An activation stretches the error by its slope at most and adds its own.
-fn bound(epilogue: &Epilogue, k: usize, absolute: f64, residual: f64, result: f64) -> f64 {
-    let before = if epilogue.residual == Residual::BeforeActivation { residual.abs() } else { 0.0 };
+/// more. An activation stretches the error by its slope at most and adds its own. Without `magnitude` the sum is exact.
+fn bound(epilogue: &Epilogue, k: usize, sum: f64, magnitude: Option<f64>, residual: f64) -> f64 {
+    let before = if epilogue.residual == Residual::BeforeActivation { residual } else { 0.0 };
     let ku = (k + 2) as f64 * U;
-    let linear = ku / (1.0 - ku) * (absolute + before);
+    let linear = magnitude.map_or(0.0, |m| ku / (1.0 - ku) * (m + before.abs()));
     let (slope, roundings) = conditioning(epilogue.activation);
+    let activated = epilogue.activation.apply(sum + before);
     let mut error = slope * linear;
-    error += roundings * U * (result.abs() + error);
+    error += roundings * U * (activated.abs() + error);
     if uses_exponential(epilogue.activation) {
         error += EXPONENTIAL_FLOOR;
     }
     if epilogue.residual == Residual::AfterActivation {
-        error += U * (result.abs() + residual.abs() + error);
+        error += U * (activated.abs() + residual.abs() + error);
     }
     error
-}
-
-fn compare_bound(case: &Case, data: &Data, output: &[f32]) -> Result<(), String> {
-    let sums_exact = sums::<f64>(case, data, f64::from)?;
-    // On whole numbers sums are exact, and only the activation errs.
-    let exact_sums = data.kind != Kind::Reals;
-    let sums_absolute = if exact_sums { Vec::new() } else { sums::<f64>(case, data, |v| f64::from(v.abs()))? };
-    let dense = Geometry::dense(case.layout, case.output_dims());
-    let residual = residual_at(case, data);
-    let g = case.output();
-    for at @ [n, y, x, c] in g.positions() {
-        let i = dense.index(n, y, x, c);
-        let r = f64::from(residual(at));
-        let want = case.epilogue.apply(sums_exact[i], r);
-        let got = output[g.index(n, y, x, c)];
-        if got.to_bits() == SENTINEL {
-            return Err(format!("image {n}, row {y}, column {x}, channel {c} was not written, expected {want}"));
-        }
-        let activated = Epilogue::activation(case.epilogue.activation).apply(
-            if case.epilogue.residual == Residual::BeforeActivation { sums_exact[i] + r } else { sums_exact[i] },
-            0.0,
-        );
-        let (k, absolute) = if exact_sums { (0, 0.0) } else { (case.terms() + 1, sums_absolute[i]) };
-        let r_err = if exact_sums && case.epilogue.residual == Residual::BeforeActivation { 0.0 } else { r };
-        let bound = bound(&case.epilogue, k, absolute, r_err, activated);
-        let error = (f64::from(got) - want).abs();
-        let both_nan = got.is_nan() && want.is_nan();
-        // Not `error > bound`: a NaN on one side only must fail.
-        if !both_nan && !(error <= bound) {
-            return Err(format!(
-                "image {n}, row {y}, column {x}, channel {c} is {got}, expected {want:e} within {bound:e}, error {error:e}"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Plans, runs and compares one kernel, or the one that the plan chooses.
@@ -263,6 +263,6 @@ pub fn check(case: &Case, kind: Kind, isa: Isa, kernel: Option<&str>) -> Result<
     let data = Data::new(case, kind);
     let plan = data.plan(case, isa, kernel)?;
     let output = data.run(case, &plan)?;
-    compare(case, &data, &output).map_err(|e| format!("{} on {kind:?}: {e}", plan.kernel_name()))?;
+    Expected::new(case, &data)?.compare(&output).map_err(|e| format!("{} on {kind:?}: {e}", plan.kernel_name()))?;
     Ok(plan)
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub fn cases() -> u32 {
     match std::env::var("LIGHTCONV_TEST_CASES") {
         Ok(v) => v.parse().ok().filter(|&n| n > 0).expect("LIGHTCONV_TEST_CASES is a number of cases, at least 1"),
-        Err(_) => 100,
+        Err(_) => 64,
     }
 }
 
