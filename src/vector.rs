@@ -13,6 +13,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// Lanes in a register.
     const LANES: usize;
 
+    /// Whether [`Vector::shift_in`] costs less than an unaligned load.
+    const SHIFTS: bool;
+
     /// Four scalars `p[0..4]`, each of which can multiply a whole vector. Where instructions take a lane of a register
     /// as operand (NEON), this is one loaded register; where they broadcast from memory (x86), it is the address.
     type Quad: Copy;
@@ -64,6 +67,9 @@ pub(crate) unsafe trait Vector: Copy {
 
     /// The even and the odd ones of the `2 * LANES` lanes of `self` and then `high`.
     unsafe fn deinterleave(self, high: Self) -> (Self, Self);
+
+    /// Lanes `N..` of `self`, then the first `N` of `next`; `N` is at most `LANES`.
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self;
 
     /// Lanes `self[index[i]]`. The indices are whole numbers below `LANES`, as [`Vector::indices`] made them.
     unsafe fn permute(self, index: Self) -> Self;

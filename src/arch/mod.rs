@@ -2,7 +2,9 @@
 //!
 //! A missing kernel is a missing file. Each tier lists its registry rows in its `mod.rs`.
 
+use crate::isa::Isa;
 use crate::kernel::Kernel;
+use crate::kernel::ops::Ops;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -50,4 +52,20 @@ pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
     #[cfg(target_arch = "aarch64")]
     let rows = rows.chain(aarch64::neon::KERNELS);
     rows
+}
+
+/// The operations beside convolution of a tier; nothing if the tier is another architecture's.
+pub(crate) fn ops(isa: Isa) -> Option<&'static Ops> {
+    match isa {
+        Isa::Scalar => Some(&scalar::OPS),
+        Isa::Portable => Some(&portable::OPS),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Some(&x86_64::avx2::OPS),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Some(&x86_64::avx512::OPS),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Some(&aarch64::neon::OPS),
+        #[allow(unreachable_patterns)]
+        _ => None,
+    }
 }

@@ -15,12 +15,13 @@
 //!         clamp, store
 //! ```
 //!
-//! With stride 2 two loads are split into even and odd columns, which are two taps. Rows outside the image are null
+//! With stride 2 two loads are split into even and odd columns. Taps further on are shifts of these, in registers; so
+//! they are for 5x5 with stride 1 on x86, where an unaligned load that touches two cache lines takes the time of three. Rows outside the image are null
 //! pointers and left out; vectors that stick out left or right are loaded by mask, and only those. Groups are the inner
 //! loop, so that the addresses are found once for all of them.
 //!
 //! Registers: `MR * R * NV` accumulators, `NV` inputs, and for a depthwise 3x3 the nine weights; else one broadcast.
-//! Loads per multiply-add of a depthwise 3x3, R = 4: `6 * 3 / 36 = 0.5`, unaligned. Half vectors on AVX-512: an
+//! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
 //! unaligned load of a full one always touches two cache lines, of a half one every second time.
 //!
 //! [`any`] takes any kernel size, stride and dilation, one row at a time.
@@ -104,25 +105,48 @@ pub(crate) unsafe fn micro<
 >(
     t: &Tile,
 ) {
-    for g in 0..t.groups {
-        let mut x = 0;
-        while x < t.ow {
-            let column = (x * S) as isize - t.left as isize;
-            let wide = NV * V::LANES;
-            // SAFETY: as the caller promises; the whole window of inner tiles is inside the row.
-            unsafe {
-                if column >= 0 && column as usize + wide * S + K <= t.w && x + wide <= t.ow {
-                    block::<V, K, S, MR, R, NV, false>(t, g, x);
-                    x += wide;
-                } else if t.ow - x > V::LANES * (NV - 1) {
-                    block::<V, K, S, MR, R, NV, true>(t, g, x);
-                    x += wide;
-                } else {
-                    block::<V, K, S, MR, R, 1, true>(t, g, x);
-                    x += V::LANES;
-                }
+    let mut x = 0;
+    while x < t.ow {
+        let column = (x * S) as isize - t.left as isize;
+        let wide = NV * V::LANES;
+        // Columns that a tile loads: with stride 2 the odd ones too.
+        let reach = wide * S + K - S;
+        // SAFETY: as the caller promises; the whole window of inner tiles is inside the row.
+        unsafe {
+            if column >= 0 && column as usize + reach <= t.w && x + wide <= t.ow {
+                tile::<V, K, S, MR, R, NV, false>(t, x);
+                x += wide;
+                continue;
             }
+            // The narrowest tile that reaches the end of the row.
+            let vectors = (t.ow - x).div_ceil(V::LANES).min(NV);
+            match vectors {
+                4 if NV >= 4 => tile::<V, K, S, MR, R, 4, true>(t, x),
+                3 if NV >= 3 => tile::<V, K, S, MR, R, 3, true>(t, x),
+                2 if NV >= 2 => tile::<V, K, S, MR, R, 2, true>(t, x),
+                _ => tile::<V, K, S, MR, R, 1, true>(t, x),
+            }
+            x += vectors * V::LANES;
         }
+    }
+}
+
+/// One tile of all groups, from output column `x` on. What depends on the column only, masks above all, is computed
+/// once.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+#[rustfmt::skip]
+unsafe fn tile<
+    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: bool,
+>(
+    t: &Tile,
+    x: usize,
+) {
+    for g in 0..t.groups {
+        // SAFETY: as the caller promises.
+        unsafe { block::<V, K, S, MR, R, NV, EDGE>(t, g, x) };
     }
 }
 
@@ -148,48 +172,41 @@ unsafe fn block<
         }
         let mut weights = weights.add(MR);
         let start = (x * S) as isize - t.left as isize;
-        // The weights of a depthwise 3x3 stay in registers.
-        let hold = MR == 1 && K == 3;
-        let mut held = [[V::zero(); K]; K];
-        if hold {
-            for ky in 0..K {
-                for kx in 0..K {
-                    held[ky][kx] = V::splat(*weights.add(ky * K + kx));
-                }
-            }
-        }
         for c in 0..t.channels {
             let channel = (g * t.channels + c) * t.in_channel;
+            // The weights of a depthwise 3x3 stay in registers.
+            let hold = MR == 1 && K == 3;
+            let mut held = [[V::zero(); K]; K];
+            if hold {
+                for ky in 0..K {
+                    for kx in 0..K {
+                        held[ky][kx] = V::splat(*weights.add(ky * K + kx));
+                    }
+                }
+            }
             unroll!(y < (R - 1) * S + K => {
                 let row = *t.rows.add(y);
                 if !row.is_null() {
                     let row = row.wrapping_add(channel);
-                    for pair in 0..K.div_ceil(S) {
-                        let mut xs = [[V::zero(); NV]; S];
-                        for v in 0..NV {
-                            let column = start + (pair * S + v * V::LANES * S) as isize;
-                            xs[0][v] = load::<V, EDGE>(row, column, t.w);
-                            if S == 2 {
-                                let high = load::<V, EDGE>(row, column + V::LANES as isize, t.w);
-                                let (even, odd) = xs[0][v].deinterleave(high);
-                                xs[0][v] = even;
-                                xs[S - 1][v] = odd;
-                            }
-                        }
-                        for s in 0..S {
-                            let kx = pair * S + s;
-                            for r in 0..R {
-                                if kx < K && y >= r * S && y - r * S < K {
-                                    let ky = y - r * S;
-                                    for m in 0..MR {
-                                        let w = if hold {
-                                            held[ky][kx]
+                    let (xs, ends) = row_vectors::<V, K, S, NV, EDGE>(row, start, t.w);
+                    for kx in 0..K {
+                        for r in 0..R {
+                            if y >= r * S && y - r * S < K {
+                                let ky = y - r * S;
+                                for m in 0..MR {
+                                    let w = if hold {
+                                        held[ky][kx]
+                                    } else {
+                                        V::splat(*weights.add((ky * K + kx) * MR + m))
+                                    };
+                                    for v in 0..NV {
+                                        let x = if S == 1 && (K <= 3 || !V::SHIFTS) {
+                                            load::<V, EDGE>(row, start + (kx + v * V::LANES) as isize, t.w)
                                         } else {
-                                            V::splat(*weights.add((ky * K + kx) * MR + m))
+                                            let next = if v + 1 < NV { xs[kx % S][v + 1] } else { ends[kx % S] };
+                                            shift(xs[kx % S][v], next, kx / S)
                                         };
-                                        for v in 0..NV {
-                                            acc[m][r][v] = acc[m][r][v].mul_add(xs[s][v], w);
-                                        }
+                                        acc[m][r][v] = acc[m][r][v].mul_add(x, w);
                                     }
                                 }
                             }
@@ -200,7 +217,59 @@ unsafe fn block<
             weights = weights.add(K * K * MR);
         }
         let _ = weights;
-        store(t, &mut acc, g, x);
+        store(t, acc, g, x);
+    }
+}
+
+/// The inputs of `NV` vectors of outputs from column `start` on, by phase of the stride, and of the vector after them
+/// as many lanes as taps reach.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize, const EDGE: bool>(
+    row: *const f32,
+    start: isize,
+    w: usize,
+) -> ([[V; NV]; S], [V; S]) {
+    // SAFETY: columns outside are masked at the edge, and not reached elsewhere.
+    unsafe {
+        let mut xs = [[V::zero(); NV]; S];
+        let mut ends = [V::zero(); S];
+        for v in 0..NV {
+            let column = start + (v * V::LANES * S) as isize;
+            xs[0][v] = load::<V, EDGE>(row, column, w);
+            if S == 2 {
+                let high = load::<V, EDGE>(row, column + V::LANES as isize, w);
+                (xs[0][v], xs[S - 1][v]) = xs[0][v].deinterleave(high);
+            }
+        }
+        let column = start + (NV * V::LANES * S) as isize;
+        let rest =
+            if EDGE { load::<V, true>(row, column, w) } else { V::load_range(row.wrapping_offset(column), 0, K - S) };
+        ends[0] = rest;
+        if S == 2 {
+            (ends[0], ends[S - 1]) = rest.deinterleave(V::zero());
+        }
+        (xs, ends)
+    }
+}
+
+/// Lanes `n..` of `x`, then those of `next`; `n` is a constant where this is inlined.
+///
+/// # Safety
+/// The CPU has the tier of `V`.
+#[inline(always)]
+unsafe fn shift<V: Vector>(x: V, next: V, n: usize) -> V {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match n {
+            0 => x,
+            1 => x.shift_in::<1>(next),
+            2 => x.shift_in::<2>(next),
+            3 => x.shift_in::<3>(next),
+            _ => x.shift_in::<4>(next),
+        }
     }
 }
 
@@ -211,7 +280,7 @@ unsafe fn block<
 #[inline(always)]
 unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     t: &Tile,
-    acc: &mut [[[V; NV]; R]; MR],
+    mut acc: [[[V; NV]; R]; MR],
     g: usize,
     x: usize,
 ) {
@@ -219,8 +288,12 @@ unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     unsafe {
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
-            for y in acc.iter_mut().flatten().flatten() {
-                *y = y.at_least(lo).at_most(hi);
+            for m in 0..MR {
+                for r in 0..R {
+                    for v in 0..NV {
+                        acc[m][r][v] = acc[m][r][v].at_least(lo).at_most(hi);
+                    }
+                }
             }
         }
         for m in 0..MR {
@@ -295,7 +368,7 @@ pub(crate) unsafe fn any<V: Vector, const MR: usize>(t: &Tile) {
                         }
                     }
                 }
-                store(t, &mut acc, g, x);
+                store(t, acc, g, x);
             }
         }
     }

@@ -27,9 +27,13 @@ macro_rules! unroll {
 
 pub(crate) mod depthwise_nhwc;
 pub(crate) mod direct_nchw;
+pub(crate) mod elementwise;
 pub(crate) mod finish;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
+pub(crate) mod ops;
+pub(crate) mod pool;
+pub(crate) mod shuffle;
 
 /// What a plan asks of an algorithm, with everything derived that several of them need.
 #[derive(Clone, Debug)]

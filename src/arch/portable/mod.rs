@@ -1,14 +1,18 @@
 //! Four lanes by the `wide` crate.
 
 use crate::isa::Isa;
+use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod direct_nchw;
+mod elementwise;
 mod finish;
 mod igemm_nchw;
 mod igemm_nhwc;
+mod pool;
+mod shuffle;
 mod vector;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
@@ -36,3 +40,6 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nchw_k3s1c4r2p4_portable", "direct", Nchw, "4 channels x 2 rows x 4 pixels", 4, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_anyc4p4_portable", "direct", Nchw, "4 channels x 4 pixels", 4, &direct_nchw::ANY),
 ];
+
+/// What the blocks need beside convolution, on this tier.
+pub(crate) static OPS: Ops = ops!();

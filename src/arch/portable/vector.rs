@@ -11,6 +11,8 @@ pub(crate) struct F32x4(f32x4);
 unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
 
+    const SHIFTS: bool = false;
+
     type Quad = *const f32;
 
     #[inline(always)]
@@ -109,6 +111,13 @@ unsafe impl Vector for F32x4 {
     unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
         let ([a, b, c, d], [e, f, g, h]) = (self.0.to_array(), high.0.to_array());
         (F32x4(f32x4::new([a, c, e, g])), F32x4(f32x4::new([b, d, f, h])))
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        let (a, b) = (self.0.to_array(), next.0.to_array());
+        let lane = |i: usize| if i < 4 { a[i] } else { b[i & 3] };
+        F32x4(f32x4::new([lane(N as usize), lane(N as usize + 1), lane(N as usize + 2), lane(N as usize + 3)]))
     }
 
     #[inline(always)]

@@ -1,14 +1,18 @@
 //! Plain Rust, one lane.
 
 use crate::isa::Isa;
+use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod direct_nchw;
+mod elementwise;
 mod finish;
 mod igemm_nchw;
 mod igemm_nhwc;
+mod pool;
+mod shuffle;
 mod vector;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
@@ -31,3 +35,6 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r4p4_scalar", "igemm", Nchw, "4 channels x 4 pixels", 1, &igemm_nchw::R4V4),
     row("direct_f32_nchw_anyc4p1_scalar", "direct", Nchw, "4 channels x 1 pixels", 1, &direct_nchw::ANY),
 ];
+
+/// What the blocks need beside convolution, on this tier.
+pub(crate) static OPS: Ops = ops!();

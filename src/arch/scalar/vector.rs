@@ -12,6 +12,8 @@ pub(crate) struct F32x1(f32);
 unsafe impl Vector for F32x1 {
     const LANES: usize = 1;
 
+    const SHIFTS: bool = false;
+
     type Quad = *const f32;
 
     #[inline(always)]
@@ -100,6 +102,11 @@ unsafe impl Vector for F32x1 {
     #[inline(always)]
     unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
         (self, high)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        if N == 0 { self } else { next }
     }
 
     #[inline(always)]

@@ -19,9 +19,9 @@ unsafe fn any<const MR: usize>(t: &Tile) {
     unsafe { direct_nchw::any::<F32x4, MR>(t) }
 }
 
-/// Depthwise 3x3, stride 1: 4 rows x 8 pixels.
+/// Depthwise 3x3, stride 1: 4 rows x 16 pixels.
 pub(super) static K3S1: DirectNchw =
-    DirectNchw { lanes: 4, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 2>)], cost: 1.0 };
+    DirectNchw { lanes: 4, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 4>)], cost: 1.0 };
 
 /// Depthwise 3x3, stride 2: 2 rows x 8 pixels.
 pub(super) static K3S2: DirectNchw =

@@ -11,6 +11,8 @@ pub(crate) struct F32x4(float32x4_t);
 unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
 
+    const SHIFTS: bool = false;
+
     type Quad = float32x4_t;
 
     #[inline(always)]
@@ -140,6 +142,20 @@ unsafe impl Vector for F32x4 {
     unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
         // SAFETY: the CPU has NEON.
         unsafe { (F32x4(vuzp1q_f32(self.0, high.0)), F32x4(vuzp2q_f32(self.0, high.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        // SAFETY: the CPU has NEON.
+        unsafe {
+            match N {
+                1 => F32x4(vextq_f32::<1>(self.0, next.0)),
+                2 => F32x4(vextq_f32::<2>(self.0, next.0)),
+                3 => F32x4(vextq_f32::<3>(self.0, next.0)),
+                4 => next,
+                _ => self,
+            }
+        }
     }
 
     #[inline(always)]

@@ -25,6 +25,8 @@ unsafe fn mask(lo: usize, hi: usize) -> __m256i {
 unsafe impl Vector for F32x8 {
     const LANES: usize = 8;
 
+    const SHIFTS: bool = true;
+
     type Quad = *const f32;
 
     #[inline(always)]
@@ -150,6 +152,22 @@ unsafe impl Vector for F32x8 {
             let even = _mm256_shuffle_ps::<0b10_00_10_00>(self.0, high.0);
             let odd = _mm256_shuffle_ps::<0b11_01_11_01>(self.0, high.0);
             (F32x8(quarters(even)), F32x8(quarters(odd)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        // SAFETY: the CPU has AVX2. The halves between which lanes move, then within pairs of halves.
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(self.0), _mm256_castps_si256(next.0));
+            let middle = _mm256_permute2x128_si256::<0x21>(a, b);
+            F32x8(_mm256_castsi256_ps(match N {
+                1 => _mm256_alignr_epi8::<4>(middle, a),
+                2 => _mm256_alignr_epi8::<8>(middle, a),
+                3 => _mm256_alignr_epi8::<12>(middle, a),
+                4 => middle,
+                _ => a,
+            }))
         }
     }
 

@@ -19,9 +19,9 @@ unsafe fn any<const MR: usize>(t: &Tile) {
     unsafe { direct_nchw::any::<Half, MR>(t) }
 }
 
-/// Depthwise 3x3, stride 1: 4 rows x 16 pixels.
+/// Depthwise 3x3, stride 1: 4 rows x 32 pixels.
 pub(super) static K3S1: DirectNchw =
-    DirectNchw { lanes: 8, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 2>)], cost: 0.6 };
+    DirectNchw { lanes: 8, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 4>)], cost: 0.6 };
 
 /// Depthwise 3x3, stride 2: 2 rows x 16 pixels.
 pub(super) static K3S2: DirectNchw =

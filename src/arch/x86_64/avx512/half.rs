@@ -17,6 +17,8 @@ fn mask(lo: usize, hi: usize) -> __mmask8 {
 unsafe impl Vector for Half {
     const LANES: usize = 8;
 
+    const SHIFTS: bool = true;
+
     type Quad = *const f32;
 
     #[inline(always)]
@@ -123,6 +125,15 @@ unsafe impl Vector for Half {
             let even = _mm256_shuffle_ps::<0b10_00_10_00>(self.0, high.0);
             let odd = _mm256_shuffle_ps::<0b11_01_11_01>(self.0, high.0);
             (Half(quarters(even)), Half(quarters(odd)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        // SAFETY: the CPU has AVX-512VL.
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(self.0), _mm256_castps_si256(next.0));
+            Half(_mm256_castsi256_ps(_mm256_alignr_epi32::<N>(b, a)))
         }
     }
 

@@ -1,15 +1,19 @@
 //! AVX-512F and AVX-512VL: sixteen lanes, 32 registers.
 
 use crate::isa::Isa;
+use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod direct_nchw;
+mod elementwise;
 mod finish;
 mod half;
 mod igemm_nchw;
 mod igemm_nhwc;
+mod pool;
+mod shuffle;
 mod vector;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
@@ -45,3 +49,6 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nchw_k3s1c4r2p16_avx512", "direct", Nchw, "4 channels x 2 rows x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_anyc4p8_avx512", "direct", Nchw, "4 channels x 8 pixels", 8, &direct_nchw::ANY),
 ];
+
+/// What the blocks need beside convolution, on this tier.
+pub(crate) static OPS: Ops = ops!();

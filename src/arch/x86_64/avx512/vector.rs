@@ -17,6 +17,8 @@ fn mask(lo: usize, hi: usize) -> __mmask16 {
 unsafe impl Vector for F32x16 {
     const LANES: usize = 16;
 
+    const SHIFTS: bool = true;
+
     type Quad = *const f32;
 
     #[inline(always)]
@@ -123,6 +125,15 @@ unsafe impl Vector for F32x16 {
             let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
             let pick = |index| F32x16(_mm512_permutex2var_ps(self.0, index, high.0));
             (pick(even), pick(odd))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe {
+            let (a, b) = (_mm512_castps_si512(self.0), _mm512_castps_si512(next.0));
+            F32x16(_mm512_castsi512_ps(_mm512_alignr_epi32::<N>(b, a)))
         }
     }
 

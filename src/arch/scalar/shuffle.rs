@@ -1,0 +1,10 @@
+//! Channel shuffle: see [`crate::kernel::shuffle`].
+
+use crate::kernel::shuffle::{self, Pixels};
+
+/// # Safety
+/// As [`shuffle::pixels`].
+pub(super) unsafe fn pixels(p: &Pixels) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { shuffle::pixels(p) }
+}

@@ -1,0 +1,11 @@
+//! Channel shuffle: see [`crate::kernel::shuffle`].
+
+use crate::kernel::shuffle::{self, Pixels};
+
+/// # Safety
+/// As [`shuffle::pixels`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+pub(super) unsafe fn pixels(p: &Pixels) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { shuffle::pixels(p) }
+}

@@ -1,0 +1,528 @@
+//! Max and average pooling, and the average of a whole map.
+//!
+//! One micro-kernel does nearly all: a reduction over a window of taps for outputs that lie next to each other.
+//!
+//! - Channels last, those are the channels of a pixel, and the window is rows by columns of pixels. One load per tap:
+//!   bound by the load ports. Four vectors of channels run side by side, so that latency is hidden.
+//! - Channels first, a window is separable: rows are reduced to one line in scratch (outputs next to each other are
+//!   columns, taps are rows), then the line is reduced along itself, `KH + KW` taps instead of `KH * KW`. With stride 1
+//!   that is the same micro-kernel with taps one element apart; other strides have [`line`].
+//!
+//! Taps in the padding do not take part, and the average is over those that do. The order in which the taps of one output
+//! are reduced depends on its window only, not on the cut into parts.
+
+use super::Part;
+use crate::shape::{Conv2dShape, Padding};
+use crate::tensor::{Layout, Strides};
+use crate::vector::Vector;
+
+/// Pixels (or lines) of outputs next to each other, whose windows have the same extent.
+pub(crate) struct Windows {
+    /// First tap of the first output.
+    pub input: *const f32,
+    /// Taps and the distances between them.
+    pub rows: usize,
+    pub row_step: usize,
+    pub columns: usize,
+    pub column_step: usize,
+    /// Outputs next to each other.
+    pub count: usize,
+    pub output: *mut f32,
+    /// Pixels and the distances between them.
+    pub pixels: usize,
+    pub input_pixel: usize,
+    pub output_pixel: usize,
+    /// What a sum is divided by; 1 leaves it.
+    pub divisor: f32,
+}
+
+/// A micro-kernel over [`Windows`].
+pub(crate) type WindowsFn = unsafe fn(&Windows);
+
+/// Windows along a line.
+pub(crate) struct Line {
+    /// First tap of the first output.
+    pub input: *const f32,
+    /// Elements from one window to the next.
+    pub step: usize,
+    pub taps: usize,
+    /// Outputs.
+    pub count: usize,
+    pub output: *mut f32,
+    /// What a sum is divided by; 1 leaves it.
+    pub divisor: f32,
+}
+
+/// A micro-kernel over a [`Line`].
+pub(crate) type LineFn = unsafe fn(&Line);
+
+/// Whole planes, channels first.
+pub(crate) struct Planes {
+    pub input: *const f32,
+    pub channels: usize,
+    pub channel_step: usize,
+    pub rows: usize,
+    pub row_step: usize,
+    pub columns: usize,
+    pub output: *mut f32,
+    pub output_step: usize,
+    /// Elements of a plane.
+    pub divisor: f32,
+}
+
+/// A micro-kernel over [`Planes`].
+pub(crate) type PlanesFn = unsafe fn(&Planes);
+
+/// What becomes of the taps of a window.
+pub(crate) trait Reduce {
+    /// The result of no tap.
+    const START: f32;
+
+    /// # Safety
+    /// The CPU has the tier.
+    unsafe fn vector<V: Vector>(all: V, x: V) -> V;
+
+    fn one(all: f32, x: f32) -> f32;
+}
+
+/// The greatest, NaN if there is one.
+pub(crate) struct Maximum;
+
+impl Reduce for Maximum {
+    const START: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    unsafe fn vector<V: Vector>(all: V, x: V) -> V {
+        // SAFETY: as the caller promises.
+        unsafe { all.maximum(x) }
+    }
+
+    #[inline(always)]
+    fn one(all: f32, x: f32) -> f32 {
+        if x > all || x.is_nan() { x } else { all }
+    }
+}
+
+/// The sum.
+pub(crate) struct Sum;
+
+impl Reduce for Sum {
+    const START: f32 = 0.0;
+
+    #[inline(always)]
+    unsafe fn vector<V: Vector>(all: V, x: V) -> V {
+        // SAFETY: as the caller promises.
+        unsafe { all.add(x) }
+    }
+
+    #[inline(always)]
+    fn one(all: f32, x: f32) -> f32 {
+        all + x
+    }
+}
+
+/// Reduces every window.
+///
+/// # Safety
+/// The CPU has the tier of `V`; all taps are readable and all outputs writable.
+#[inline(always)]
+pub(crate) unsafe fn windows<V: Vector, R: Reduce>(w: &Windows) {
+    for pixel in 0..w.pixels {
+        let (input, output) =
+            (w.input.wrapping_add(pixel * w.input_pixel), w.output.wrapping_add(pixel * w.output_pixel));
+        let mut i = 0;
+        // SAFETY: the vectors lie below `count`; the last one is partial.
+        unsafe {
+            while i + 4 * V::LANES <= w.count {
+                block::<V, R, 4>(w, input.add(i), output.add(i), V::LANES);
+                i += 4 * V::LANES;
+            }
+            while i < w.count {
+                let lanes = (w.count - i).min(V::LANES);
+                block::<V, R, 1>(w, input.add(i), output.add(i), lanes);
+                i += lanes;
+            }
+        }
+    }
+}
+
+/// `B` vectors of outputs; `lanes` of them all, where fewer than `LANES` only with `B = 1`.
+///
+/// # Safety
+/// As [`windows`].
+#[inline(always)]
+unsafe fn block<V: Vector, R: Reduce, const B: usize>(w: &Windows, input: *const f32, output: *mut f32, lanes: usize) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let whole = lanes == V::LANES;
+        let mut all = [V::splat(R::START); B];
+        for row in 0..w.rows {
+            for column in 0..w.columns {
+                let tap = input.add(row * w.row_step + column * w.column_step);
+                for (b, all) in all.iter_mut().enumerate() {
+                    let from = tap.add(b * V::LANES);
+                    let x = if whole { V::load(from) } else { V::load_range(from, 0, lanes) };
+                    *all = R::vector(*all, x);
+                }
+            }
+        }
+        for (b, mut all) in all.into_iter().enumerate() {
+            if w.divisor != 1.0 {
+                all = all.div(V::splat(w.divisor));
+            }
+            let to = output.add(b * V::LANES);
+            if whole { all.store(to) } else { all.store_first(to, lanes) }
+        }
+    }
+}
+
+/// Reduces every window of a line, any step; vectors where the step is 2.
+///
+/// # Safety
+/// The CPU has the tier of `V`; `(count - 1) * step + taps` floats are readable and `count` writable.
+#[inline(always)]
+pub(crate) unsafe fn line<V: Vector, R: Reduce>(l: &Line) {
+    let mut i = 0;
+    // SAFETY: output `i` reads the floats from `i * step` to `i * step + taps`. A vector of outputs has its last tap at
+    // `2 * (LANES - 1) + taps - 1`: of the last, unpaired tap's second vector the last lane is left out.
+    unsafe {
+        while l.step == 2 && i + V::LANES <= l.count {
+            let input = l.input.add(2 * i);
+            let mut all = V::splat(R::START);
+            let mut tap = 0;
+            while tap + 2 <= l.taps {
+                let (even, odd) = V::load(input.add(tap)).deinterleave(V::load(input.add(tap + V::LANES)));
+                all = R::vector(R::vector(all, even), odd);
+                tap += 2;
+            }
+            if tap < l.taps {
+                let high = V::load_range(input.add(tap + V::LANES), 0, V::LANES - 1);
+                all = R::vector(all, V::load(input.add(tap)).deinterleave(high).0);
+            }
+            if l.divisor != 1.0 {
+                all = all.div(V::splat(l.divisor));
+            }
+            all.store(l.output.add(i));
+            i += V::LANES;
+        }
+        while i < l.count {
+            let mut all = R::START;
+            for tap in 0..l.taps {
+                all = R::one(all, *l.input.add(i * l.step + tap));
+            }
+            *l.output.add(i) = all / l.divisor;
+            i += 1;
+        }
+    }
+}
+
+/// Most lanes of any tier.
+const MOST_LANES: usize = 16;
+
+/// Averages every plane.
+///
+/// # Safety
+/// The CPU has the tier of `V`; the planes are readable and the outputs writable.
+#[inline(always)]
+pub(crate) unsafe fn average_planes<V: Vector>(p: &Planes) {
+    const { assert!(V::LANES <= MOST_LANES && V::LANES.is_power_of_two()) };
+    for channel in 0..p.channels {
+        // SAFETY: all accesses are to the first `columns` elements of a row of the plane, or to its output.
+        unsafe {
+            let plane = p.input.add(channel * p.channel_step);
+            // Four sums, so that latency is hidden.
+            let mut sums = [V::zero(); 4];
+            for row in 0..p.rows {
+                let line = plane.add(row * p.row_step);
+                let mut x = 0;
+                while x + 4 * V::LANES <= p.columns {
+                    for (b, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add(V::load(line.add(x + b * V::LANES)));
+                    }
+                    x += 4 * V::LANES;
+                }
+                while x + V::LANES <= p.columns {
+                    sums[0] = sums[0].add(V::load(line.add(x)));
+                    x += V::LANES;
+                }
+                if x < p.columns {
+                    sums[1] = sums[1].add(V::load_range(line.add(x), 0, p.columns - x));
+                }
+            }
+            let mut lanes = [0.0; MOST_LANES];
+            sums[0].add(sums[1]).add(sums[2].add(sums[3])).store(lanes.as_mut_ptr());
+            let mut width = V::LANES;
+            while width > 1 {
+                width /= 2;
+                for i in 0..width {
+                    lanes[i] += lanes[i + width];
+                }
+            }
+            *p.output.add(channel * p.output_step) = lanes[0] / p.divisor;
+        }
+    }
+}
+
+/// Channels of a unit of work of the whole map's average, channels last: four vectors of the widest tier.
+const CHANNELS: usize = 64;
+
+/// A pooling with a tier's micro-kernels.
+pub(crate) struct Pool {
+    pub shape: Conv2dShape,
+    pub layout: Layout,
+    pub oh: usize,
+    pub ow: usize,
+    /// Whether the sum is divided by the number of taps.
+    pub average: bool,
+    pub windows: WindowsFn,
+    pub line: LineFn,
+    pub planes: PlanesFn,
+}
+
+/// Where the tensors of a run are.
+#[derive(Clone, Copy)]
+pub(crate) struct PoolJob {
+    pub input: *const f32,
+    pub input_strides: Strides,
+    pub output: *mut f32,
+    pub output_strides: Strides,
+    /// Scratch of this part.
+    pub scratch: *mut f32,
+}
+
+/// The taps of one output on one axis that are in the image: the element of the first, and their number.
+fn taps(o: usize, stride: usize, k: usize, before: usize, len: usize) -> (usize, usize) {
+    let start = o * stride;
+    let first = start.saturating_sub(before);
+    (first, (start + k).saturating_sub(before).min(len) - first)
+}
+
+/// Outputs `first..end` of an axis whose taps are all in the image.
+fn inner(out: usize, stride: usize, k: usize, before: usize, len: usize) -> (usize, usize) {
+    let first = before.div_ceil(stride).min(out);
+    let end = if len + before >= k { ((len + before - k) / stride + 1).min(out) } else { 0 };
+    (first, end.max(first))
+}
+
+impl Pool {
+    /// Whether the one window is the whole map.
+    pub(crate) fn is_global(&self) -> bool {
+        let s = &self.shape;
+        self.average && (s.kh, s.kw) == (s.h, s.w) && s.padding == Padding::default()
+    }
+
+    /// Floats of scratch per part: a line, channels first.
+    pub(crate) fn scratch_len(&self) -> usize {
+        if self.layout == Layout::Nchw && !self.is_global() && self.shape.kh > 1 { self.shape.w } else { 0 }
+    }
+
+    /// Into how many parts of equal work a run can be cut.
+    pub(crate) fn units(&self) -> usize {
+        let s = &self.shape;
+        match (self.layout, self.is_global()) {
+            (Layout::Nhwc, true) => s.n * s.c_in.div_ceil(CHANNELS),
+            (Layout::Nhwc, false) => s.n * self.oh,
+            (Layout::Nchw, true) => s.n * s.c_in,
+            (Layout::Nchw, false) => s.n * s.c_in * self.oh,
+        }
+    }
+
+    fn divisor(&self, taps: usize) -> f32 {
+        if self.average { taps as f32 } else { 1.0 }
+    }
+
+    /// Computes a part.
+    ///
+    /// # Safety
+    /// The CPU has the tier of the functions; the job's pointers and strides cover tensors of the shape, and its scratch
+    /// has [`scratch_len`](Self::scratch_len) floats of its own.
+    pub(crate) unsafe fn run(&self, job: &PoolJob, part: Part) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match (self.layout, self.is_global()) {
+                (Layout::Nhwc, true) => self.global_nhwc(job, part),
+                (Layout::Nhwc, false) => self.nhwc(job, part),
+                (Layout::Nchw, true) => self.global_nchw(job, part),
+                (Layout::Nchw, false) => self.nchw(job, part),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn global_nhwc(&self, job: &PoolJob, part: Part) {
+        let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
+        let blocks = s.c_in.div_ceil(CHANNELS);
+        let units = part.range(s.n * blocks);
+        let mut unit = units.start;
+        while unit < units.end {
+            let (n, block) = (unit / blocks, unit % blocks);
+            let count = (blocks - block).min(units.end - unit);
+            let c = block * CHANNELS;
+            // SAFETY: the channels are below `c_in`, the window is the whole map.
+            unsafe {
+                (self.windows)(&Windows {
+                    input: job.input.add(n * i.image + c),
+                    rows: s.h,
+                    row_step: i.row,
+                    columns: s.w,
+                    column_step: i.pixel,
+                    count: (count * CHANNELS).min(s.c_in - c),
+                    output: job.output.add(n * o.image + c),
+                    pixels: 1,
+                    input_pixel: 0,
+                    output_pixel: 0,
+                    divisor: self.divisor(s.h * s.w),
+                });
+            }
+            unit += count;
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn global_nchw(&self, job: &PoolJob, part: Part) {
+        let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
+        let (rows, columns) = if i.row == s.w { (1, s.h * s.w) } else { (s.h, s.w) };
+        let units = part.range(s.n * s.c_in);
+        let mut unit = units.start;
+        while unit < units.end {
+            let (n, c) = (unit / s.c_in, unit % s.c_in);
+            let channels = (s.c_in - c).min(units.end - unit);
+            // SAFETY: the channels are below `c_in`.
+            unsafe {
+                (self.planes)(&Planes {
+                    input: job.input.add(n * i.image + c * i.channel),
+                    channels,
+                    channel_step: i.channel,
+                    rows,
+                    row_step: i.row,
+                    columns,
+                    output: job.output.add(n * o.image + c * o.channel),
+                    output_step: o.channel,
+                    divisor: self.divisor(s.h * s.w),
+                });
+            }
+            unit += channels;
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn nhwc(&self, job: &PoolJob, part: Part) {
+        let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
+        let (first, end) = inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
+        for unit in part.range(s.n * self.oh) {
+            let (n, oy) = (unit / self.oh, unit % self.oh);
+            let (y, rows) = taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
+            let mut ox = 0;
+            while ox < self.ow {
+                let pixels = if (first..end).contains(&ox) { end - ox } else { 1 };
+                let (x, columns) = taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
+                // SAFETY: the taps are in the image: of a run of pixels, all are.
+                unsafe {
+                    (self.windows)(&Windows {
+                        input: job.input.add(n * i.image + y * i.row + x * i.pixel),
+                        rows,
+                        row_step: i.row,
+                        columns,
+                        column_step: i.pixel,
+                        count: s.c_in,
+                        output: job.output.add(n * o.image + oy * o.row + ox * o.pixel),
+                        pixels,
+                        // A lone pixel's step is not used, and its product could overflow.
+                        input_pixel: if pixels > 1 { s.stride[1] * i.pixel } else { 0 },
+                        output_pixel: o.pixel,
+                        divisor: self.divisor(rows * columns),
+                    });
+                }
+                ox += pixels;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn nchw(&self, job: &PoolJob, part: Part) {
+        let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
+        let (first, end) = inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
+        for unit in part.range(s.n * s.c_in * self.oh) {
+            let (plane, oy) = (unit / self.oh, unit % self.oh);
+            let (n, c) = (plane / s.c_in, plane % s.c_in);
+            let (y, rows) = taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
+            // SAFETY: the rows are in the image, scratch has `w` floats if the kernel has several rows, and the taps of
+            // every output are inside the line.
+            unsafe {
+                let input = job.input.add(n * i.image + c * i.channel + y * i.row);
+                let output = job.output.add(n * o.image + c * o.channel + oy * o.row);
+                let source = if rows == 1 { input } else { job.scratch.cast_const() };
+                if rows > 1 {
+                    (self.windows)(&Windows {
+                        input,
+                        rows,
+                        row_step: i.row,
+                        columns: 1,
+                        column_step: 0,
+                        count: s.w,
+                        output: job.scratch,
+                        pixels: 1,
+                        input_pixel: 0,
+                        output_pixel: 0,
+                        divisor: 1.0,
+                    });
+                }
+                let mut ox = 0;
+                while ox < self.ow {
+                    let count = if (first..end).contains(&ox) { end - ox } else { 1 };
+                    let (x, columns) = taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
+                    let (input, output) = (source.add(x), output.add(ox));
+                    let divisor = self.divisor(rows * columns);
+                    if count > 1 && s.stride[1] == 1 {
+                        (self.windows)(&Windows {
+                            input,
+                            rows: 1,
+                            row_step: 0,
+                            columns,
+                            column_step: 1,
+                            count,
+                            output,
+                            pixels: 1,
+                            input_pixel: 0,
+                            output_pixel: 0,
+                            divisor,
+                        });
+                    } else {
+                        (self.line)(&Line { input, step: s.stride[1], taps: columns, count, output, divisor });
+                    }
+                    ox += count;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_and_inner_outputs_agree_with_enumeration() {
+        for len in 1..8usize {
+            for k in 1..5usize {
+                for stride in 1..4usize {
+                    for before in 0..k {
+                        let out = (len + before).saturating_sub(k) / stride + 2;
+                        let inside =
+                            |o: usize| (0..k).filter(move |t| (before..before + len).contains(&(o * stride + t)));
+                        let (first, end) = inner(out, stride, k, before, len);
+                        for o in (0..out).filter(|&o| inside(o).count() > 0) {
+                            let want = (o * stride + inside(o).next().unwrap() - before, inside(o).count());
+                            assert_eq!(taps(o, stride, k, before, len), want, "{len} {k} {stride} {before} {o}");
+                            assert_eq!((first..end).contains(&o), want.1 == k, "{len} {k} {stride} {before} {o}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

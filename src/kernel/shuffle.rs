@@ -1,0 +1,136 @@
+//! Channel shuffle: the channels as a matrix of `groups` rows, transposed.
+//!
+//! Channels last, the micro-kernel transposes every pixel; with the number of groups known it is a loop of interleaved
+//! stores, which the compiler makes the tier's shuffles of. Channels first, planes move as they are, and there is nothing
+//! to compute: rows are copied. Bound by the memory that holds the tensors.
+
+use super::Part;
+use crate::tensor::{Dims, Layout, Strides};
+
+/// Pixels of a row.
+pub(crate) struct Pixels {
+    pub pixels: usize,
+    pub groups: usize,
+    pub per_group: usize,
+    pub input: *const f32,
+    pub input_step: usize,
+    pub output: *mut f32,
+    pub output_step: usize,
+}
+
+/// A micro-kernel over pixels.
+pub(crate) type ShuffleFn = unsafe fn(&Pixels);
+
+/// Transposes the channels of every pixel.
+///
+/// # Safety
+/// The CPU has the tier that this is inlined into; the pixels are readable and writable for `groups * per_group` floats
+/// and do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn pixels(p: &Pixels) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match p.groups {
+            2 => interleave::<2>(p),
+            3 => interleave::<3>(p),
+            4 => interleave::<4>(p),
+            8 => interleave::<8>(p),
+            _ => any(p),
+        }
+    }
+}
+
+/// # Safety
+/// As [`pixels`], with `G` groups.
+#[inline(always)]
+unsafe fn interleave<const G: usize>(p: &Pixels) {
+    for pixel in 0..p.pixels {
+        // SAFETY: the pixel has `G * per_group` floats, in the input and in the output, which do not overlap.
+        let (from, to) = unsafe {
+            (
+                core::slice::from_raw_parts(p.input.add(pixel * p.input_step), G * p.per_group),
+                core::slice::from_raw_parts_mut(p.output.add(pixel * p.output_step), G * p.per_group),
+            )
+        };
+        let rows: [&[f32]; G] = core::array::from_fn(|g| &from[g * p.per_group..(g + 1) * p.per_group]);
+        let (to, _) = to.as_chunks_mut::<G>();
+        for (j, to) in to.iter_mut().enumerate() {
+            for g in 0..G {
+                // SAFETY: there are `per_group` chunks.
+                to[g] = unsafe { *rows[g].get_unchecked(j) };
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`pixels`].
+#[inline(always)]
+unsafe fn any(p: &Pixels) {
+    for pixel in 0..p.pixels {
+        // SAFETY: the pixel has `groups * per_group` floats.
+        unsafe {
+            let (from, to) = (p.input.add(pixel * p.input_step), p.output.add(pixel * p.output_step));
+            for j in 0..p.per_group {
+                for g in 0..p.groups {
+                    *to.add(j * p.groups + g) = *from.add(g * p.per_group + j);
+                }
+            }
+        }
+    }
+}
+
+/// The tensors of a run.
+pub(crate) struct Shuffle {
+    pub function: ShuffleFn,
+    pub layout: Layout,
+    pub dims: Dims,
+    pub groups: usize,
+    pub input: Strides,
+    pub output: Strides,
+}
+
+impl Shuffle {
+    /// Moves a part.
+    ///
+    /// # Safety
+    /// The CPU has the tier of `function`; the pointers are to the first elements of tensors of the size and strides.
+    pub(crate) unsafe fn run(&self, input: *const f32, output: *mut f32, part: Part) {
+        let (d, i, o, groups) = (self.dims, self.input, self.output, self.groups);
+        let per_group = d.c / groups;
+        match self.layout {
+            Layout::Nhwc => {
+                for unit in part.range(d.n * d.h) {
+                    let (n, y) = (unit / d.h, unit % d.h);
+                    // SAFETY: the row is inside both tensors.
+                    unsafe {
+                        (self.function)(&Pixels {
+                            pixels: d.w,
+                            groups,
+                            per_group,
+                            input: input.add(n * i.image + y * i.row),
+                            input_step: i.pixel,
+                            output: output.add(n * o.image + y * o.row),
+                            output_step: o.pixel,
+                        });
+                    }
+                }
+            }
+            Layout::Nchw => {
+                let whole = i.row == d.w && o.row == d.w;
+                let (lines, len) = if whole { (1, d.h * d.w) } else { (d.h, d.w) };
+                for unit in part.range(d.n * d.c) {
+                    let (n, c) = (unit / d.c, unit % d.c);
+                    let from = n * i.image + (c % groups * per_group + c / groups) * i.channel;
+                    for y in 0..lines {
+                        // SAFETY: the line is inside both tensors, which do not overlap.
+                        unsafe {
+                            let to = output.add(n * o.image + c * o.channel + y * o.row);
+                            core::ptr::copy_nonoverlapping(input.add(from + y * i.row), to, len);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
