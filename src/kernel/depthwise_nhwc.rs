@@ -1,4 +1,4 @@
-//! Depthwise convolution, channels last, multiplier 1.
+//! Depthwise convolution, channels last, multiplier 1; and the driver of [`super::grouped_nhwc`].
 //!
 //! Each channel is a filter of its own, so nothing is shared between channels and a vector of channels is a vector of
 //! independent filters. What can be shared is the loads: neighbouring output pixels read mostly the same inputs. A tile
@@ -43,9 +43,16 @@ pub(crate) struct Tile {
     pub out: *mut f32,
     pub out_row: usize,
     pub out_pixel: usize,
-    /// Per vector of channels: bias, then a vector per tap.
+    /// Per vector of channels: bias, then a vector per kernel row, input channel of a group, and kernel column.
     pub weights: *const f32,
+    /// Output channels.
     pub channels: usize,
+    /// For [`super::grouped_nhwc`]: output channels of a vector, channels of a group, and the permutation per input
+    /// channel of a group, `LANES` lane numbers each.
+    pub block_out: usize,
+    pub group_in: usize,
+    pub group_out: usize,
+    pub permutations: *const u32,
     pub clamp: (f32, f32),
     /// For [`any`]: kernel rows and columns, stride and dilation of columns in pixels.
     pub kernel: [usize; 2],
@@ -151,7 +158,7 @@ unsafe fn block<
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
+pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
     t: &Tile,
     mut acc: [[V; P]; R],
     c: usize,
@@ -238,6 +245,8 @@ pub(crate) struct Width {
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
 pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
+    /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
+    pub grouped: bool,
     /// Kernel rows and columns, and stride; 0 for any.
     pub k: usize,
     pub stride: usize,
@@ -265,6 +274,22 @@ impl DepthwiseNhwc {
         fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 2)).unwrap_or(&self.widths[self.widths.len() - 1])
     }
 
+    /// Groups that lie side by side in a vector.
+    fn groups(&self, p: &Problem) -> usize {
+        self.lanes / p.cg_in.max(p.cg_out)
+    }
+
+    /// Output channels of a vector, and vectors of a pixel.
+    fn vectors(&self, p: &Problem) -> (usize, usize) {
+        let block_out = self.groups(p) * p.cg_out;
+        (block_out, p.shape.c_out.div_ceil(block_out))
+    }
+
+    /// Length of the packed weights, before the permutations.
+    fn weights_len(&self, p: &Problem) -> usize {
+        self.vectors(p).1 * (p.k() + 1) * self.lanes
+    }
+
     fn window_rows(&self, p: &Problem) -> usize {
         if self.is_any() { p.shape.kh } else { (self.rows - 1) * self.stride + self.k }
     }
@@ -275,8 +300,10 @@ impl Algorithm for DepthwiseNhwc {
         let s = &p.shape;
         if p.layout != Layout::Nhwc {
             Some("computes NHWC")
-        } else if p.cg_in != 1 || p.cg_out != 1 {
+        } else if !self.grouped && (p.cg_in != 1 || p.cg_out != 1) {
             Some("computes depthwise convolution with multiplier 1")
+        } else if self.groups(p) == 0 {
+            Some("computes groups that fit into a vector")
         } else if self.is_any() {
             None
         } else if s.kh != self.k || s.kw != self.k {
@@ -294,23 +321,30 @@ impl Algorithm for DepthwiseNhwc {
         let s = &p.shape;
         let w = self.width(p.ow).pixels;
         let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
-        pixels * s.c_in.div_ceil(self.lanes) as f64 * (s.kh * s.kw + 1) as f64 * self.cost
+        pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * self.cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
-        let taps = s.kh * s.kw;
-        let blocks = s.c_in.div_ceil(self.lanes);
-        let mut packed = Aligned::new(blocks * (taps + 1) * self.lanes);
-        let out = packed.as_mut_slice();
-        for c in 0..s.c_in {
-            let (block, lane) = (c / self.lanes, c % self.lanes);
-            let at = block * (taps + 1) * self.lanes + lane;
-            out[at] = source.bias(c);
+        let (block_out, _) = self.vectors(p);
+        let mut packed = Aligned::new(self.weights_len(p) + if self.grouped { p.cg_in * self.lanes } else { 0 });
+        let (weights, permutations) = packed.as_mut_slice().split_at_mut(self.weights_len(p));
+        for o in 0..s.c_out {
+            let at = o / block_out * (p.k() + 1) * self.lanes + o % block_out;
+            weights[at] = source.bias(o);
             for ky in 0..s.kh {
-                for kx in 0..s.kw {
-                    out[at + (1 + ky * s.kw + kx) * self.lanes] = source.weight(c, 0, ky, kx);
+                for i in 0..p.cg_in {
+                    for kx in 0..s.kw {
+                        let tap = (ky * p.cg_in + i) * s.kw + kx;
+                        weights[at + (1 + tap) * self.lanes] = source.weight(o, i, ky, kx);
+                    }
                 }
+            }
+        }
+        // Lane numbers travel as the bits of floats.
+        for (i, lanes) in permutations.chunks_mut(self.lanes).enumerate() {
+            for (l, lane) in lanes.iter_mut().enumerate().take(block_out) {
+                *lane = f32::from_bits((l / p.cg_out * p.cg_in + i) as u32);
             }
         }
         packed
@@ -373,7 +407,11 @@ impl Algorithm for DepthwiseNhwc {
                         out_row: o.row,
                         out_pixel: o.pixel,
                         weights: job.weights,
-                        channels: s.c_in,
+                        channels: s.c_out,
+                        block_out: self.vectors(p).0,
+                        group_in: p.cg_in,
+                        group_out: p.cg_out,
+                        permutations: job.weights.add(self.weights_len(p)).cast(),
                         clamp: job.clamp,
                         kernel: [s.kh, s.kw],
                         stride: s.stride[1],
@@ -388,7 +426,7 @@ impl Algorithm for DepthwiseNhwc {
                     // SAFETY: the row has just been written.
                     unsafe {
                         let out = job.output.add(image * o.image + row * o.row + x * o.pixel);
-                        f.apply(out, [image, row, x, 0], s.c_in);
+                        f.apply(out, [image, row, x, 0], s.c_out);
                     }
                 }
             }

@@ -29,6 +29,7 @@ pub(crate) mod depthwise_nhwc;
 pub(crate) mod direct_nchw;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
+pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
 pub(crate) mod ops;

@@ -21,25 +21,60 @@ unsafe fn any<const P: usize>(t: &Tile) {
 }
 
 /// 3x3, stride 1: 2 rows x 8 pixels.
-pub(super) static K3S1: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 3, stride: 1, rows: 2, widths: widths!(micro; 3 1 2; 8 7 4 1), cost: 1.0 };
+pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    k: 3,
+    stride: 1,
+    rows: 2,
+    widths: widths!(micro; 3 1 2; 8 7 4 1),
+    cost: 1.0,
+};
 
 /// 3x3, stride 2: 2 rows x 8 pixels.
-pub(super) static K3S2: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 3, stride: 2, rows: 2, widths: widths!(micro; 3 2 2; 8 7 4 1), cost: 1.0 };
+pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    k: 3,
+    stride: 2,
+    rows: 2,
+    widths: widths!(micro; 3 2 2; 8 7 4 1),
+    cost: 1.0,
+};
 
 /// 5x5, stride 1: 1 row x 8 pixels.
-pub(super) static K5S1: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 5, stride: 1, rows: 1, widths: widths!(micro; 5 1 1; 8 7 4 1), cost: 1.0 };
+pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    k: 5,
+    stride: 1,
+    rows: 1,
+    widths: widths!(micro; 5 1 1; 8 7 4 1),
+    cost: 1.0,
+};
 
 /// 5x5, stride 2: 1 row x 8 pixels.
-pub(super) static K5S2: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 5, stride: 2, rows: 1, widths: widths!(micro; 5 2 1; 8 7 4 1), cost: 1.0 };
+pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    k: 5,
+    stride: 2,
+    rows: 1,
+    widths: widths!(micro; 5 2 1; 8 7 4 1),
+    cost: 1.0,
+};
 
 /// 7x7, stride 1: 1 row x 8 pixels.
-pub(super) static K7S1: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 7, stride: 1, rows: 1, widths: widths!(micro; 7 1 1; 8 7 4 1), cost: 1.0 };
+pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    k: 7,
+    stride: 1,
+    rows: 1,
+    widths: widths!(micro; 7 1 1; 8 7 4 1),
+    cost: 1.0,
+};
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 7 4 1), cost: 1.5 };
+    DepthwiseNhwc { lanes: 4, grouped: false, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 7 4 1), cost: 1.5 };

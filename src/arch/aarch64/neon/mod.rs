@@ -9,6 +9,7 @@ mod depthwise_nhwc;
 mod direct_nchw;
 mod elementwise;
 mod finish;
+mod grouped_nhwc;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod pool;
@@ -38,12 +39,15 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),
-    row("dw_f32_nchw_k3s1r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &direct_nchw::K3S1),
+    row("dw_f32_nchw_k3s1r4p16_neon", "dw", Nchw, "4 rows x 16 pixels", 4, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p8_neon", "dw", Nchw, "2 rows x 8 pixels", 4, &direct_nchw::K3S2),
     row("dw_f32_nchw_k5s1r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &direct_nchw::K5S1),
     row("dw_f32_nchw_k5s2r2p8_neon", "dw", Nchw, "2 rows x 8 pixels", 4, &direct_nchw::K5S2),
     row("direct_f32_nchw_k3s1c4r2p8_neon", "direct", Nchw, "4 channels x 2 rows x 8 pixels", 4, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_anyc4p4_neon", "direct", Nchw, "4 channels x 4 pixels", 4, &direct_nchw::ANY),
+    row("grouped_f32_nhwc_k3s1r2p8c4_neon", "grouped", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
+    row("grouped_f32_nhwc_k3s2r1p8c4_neon", "grouped", Nhwc, "1 row x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S2),
+    row("grouped_f32_nhwc_anyp8c4_neon", "grouped", Nhwc, "8 pixels x 4 channels", 4, &grouped_nhwc::ANY),
 ];
 
 /// What the blocks need beside convolution, on this tier.

@@ -9,6 +9,7 @@ mod depthwise_nhwc;
 mod direct_nchw;
 mod elementwise;
 mod finish;
+mod grouped_nhwc;
 mod half;
 mod igemm_nchw;
 mod igemm_nhwc;
@@ -42,12 +43,15 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_anyp8c16_avx512", "dw", Nhwc, "8 pixels x 16 channels", 16, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
-    row("dw_f32_nchw_k3s1r4p16_avx512", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K3S1),
+    row("dw_f32_nchw_k3s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 8, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p16_avx512", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K3S2),
     row("dw_f32_nchw_k5s1r4p16_avx512", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K5S1),
     row("dw_f32_nchw_k5s2r2p16_avx512", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K5S2),
     row("direct_f32_nchw_k3s1c4r2p16_avx512", "direct", Nchw, "4 channels x 2 rows x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_anyc4p8_avx512", "direct", Nchw, "4 channels x 8 pixels", 8, &direct_nchw::ANY),
+    row("grouped_f32_nhwc_k3s1r2p8c16_avx512", "grouped", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &grouped_nhwc::K3S1),
+    row("grouped_f32_nhwc_k3s2r1p8c16_avx512", "grouped", Nhwc, "1 row x 8 pixels x 16 channels", 16, &grouped_nhwc::K3S2),
+    row("grouped_f32_nhwc_anyp8c16_avx512", "grouped", Nhwc, "8 pixels x 16 channels", 16, &grouped_nhwc::ANY),
 ];
 
 /// What the blocks need beside convolution, on this tier.

@@ -1,0 +1,159 @@
+//! Grouped convolution with few channels per group, channels last: ResNeXt's 4 per group, depthwise multipliers.
+//!
+//! A group's handful of output channels would fill a quarter of a vector, so a vector holds several groups side by side,
+//! as they lie in memory. Lane `l` then needs, for each input channel `i` of *its* group, that channel's value: one
+//! permutation of the loaded pixel per `i`, the same for every pixel. The rest is [`super::depthwise_nhwc`], whose driver
+//! this shares; depthwise is the case of one channel per group, where the permutation is the identity.
+//!
+//! ```text
+//! for each vector of groups
+//!     acc[R][P] = bias
+//!     for each input row of the window that is inside the image, for each input channel i of a group
+//!         w[..] = the weights of channel i in the kernel rows that use the row
+//!         for each input column j of the window that is inside the image
+//!             x = permute(input[row][j], i)
+//!             acc[r][p] += x * w[ky][kx]   for all (r, ky), (p, kx) that meet there
+//! ```
+//!
+//! Registers: `R * P` accumulators, `R * K` weights, one input, one permutation. For 3x3, R = 2, P = 8 and stride 1, a
+//! permuted load serves 4 multiply-adds on average; permutations run beside them on a port of their own on most cores.
+//! Bound by the FMA ports; lanes are lost where groups do not divide a vector.
+
+use super::depthwise_nhwc::{Tile, finish_tile};
+use crate::vector::Vector;
+
+/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.
+///
+/// # Safety
+/// As [`super::depthwise_nhwc::micro`].
+#[inline(always)]
+pub(crate) unsafe fn micro<
+    V: Vector,
+    const K: usize,
+    const S: usize,
+    const R: usize,
+    const P: usize,
+    const EDGE: bool,
+>(
+    t: &Tile,
+) {
+    let (mut from, mut to) = (0, 0);
+    let mut weights = t.weights;
+    while to < t.channels {
+        let stored = (t.channels - to).min(t.block_out);
+        let loaded = stored / t.group_out * t.group_in;
+        // SAFETY: groups from `to` on have `loaded` inputs and `stored` outputs; whole vectors only where these are.
+        unsafe {
+            if loaded == V::LANES && stored == V::LANES {
+                block::<V, K, S, R, P, EDGE, false>(t, from, loaded, to, stored, weights);
+            } else {
+                block::<V, K, S, R, P, EDGE, true>(t, from, loaded, to, stored, weights);
+            }
+            weights = weights.add((K * K * t.group_in + 1) * V::LANES);
+        }
+        (from, to) = (from + loaded, to + stored);
+    }
+}
+
+/// One vector of groups of a tile: inputs from channel `from` on, outputs from channel `to` on.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+#[rustfmt::skip]
+unsafe fn block<
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+>(
+    t: &Tile,
+    from: usize,
+    loaded: usize,
+    to: usize,
+    stored: usize,
+    weights: *const f32,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut acc = [[V::load(weights); P]; R];
+        let weights = weights.add(V::LANES);
+        for y in 0..(R - 1) * S + K {
+            let row = *t.rows.add(y);
+            if row.is_null() {
+                continue;
+            }
+            let row = row.wrapping_add(from);
+            for i in 0..t.group_in {
+                let index = V::indices(t.permutations.add(i * V::LANES));
+                let mut w = [[V::zero(); K]; R];
+                for r in 0..R {
+                    if y >= r * S && y - r * S < K {
+                        for kx in 0..K {
+                            w[r][kx] = V::load(weights.add((((y - r * S) * t.group_in + i) * K + kx) * V::LANES));
+                        }
+                    }
+                }
+                unroll!(j < (P - 1) * S + K => {
+                    if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
+                        let p = row.wrapping_add(j * t.pixel);
+                        let x = if TAIL { V::load_range(p, 0, loaded) } else { V::load(p) };
+                        let x = x.permute(index);
+                        for r in 0..R {
+                            if y >= r * S && y - r * S < K {
+                                for kx in 0..K {
+                                    if j >= kx && (j - kx) % S == 0 && (j - kx) / S < P {
+                                        acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                });
+            }
+        }
+        finish_tile::<V, R, P>(t, acc, to, stored);
+    }
+}
+
+/// The micro-kernel for any kernel size, stride and dilation: one row of `P` pixels.
+///
+/// # Safety
+/// As [`super::depthwise_nhwc::any`].
+#[inline(always)]
+pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
+    let (mut from, mut to) = (0, 0);
+    let mut weights = t.weights;
+    let [kh, kw] = t.kernel;
+    let step = t.stride * t.pixel;
+    while to < t.channels {
+        let stored = (t.channels - to).min(t.block_out);
+        let loaded = stored / t.group_out * t.group_in;
+        // SAFETY: as in [`micro`]; pixels outside the row are left out.
+        unsafe {
+            let mut acc = [[V::load(weights); P]; 1];
+            weights = weights.add(V::LANES);
+            for ky in 0..kh {
+                let row = *t.rows.add(ky);
+                if row.is_null() {
+                    weights = weights.add(kw * t.group_in * V::LANES);
+                    continue;
+                }
+                for i in 0..t.group_in {
+                    let index = V::indices(t.permutations.add(i * V::LANES));
+                    for kx in 0..kw {
+                        let w = V::load(weights);
+                        weights = weights.add(V::LANES);
+                        let pixel = row.wrapping_add(kx * t.dilation * t.pixel + from);
+                        let (first, end) = *t.valid.add(kx);
+                        for p in 0..P {
+                            if p >= first && p < end {
+                                let x = V::load_range(pixel.wrapping_add(p * step), 0, loaded);
+                                acc[0][p] = acc[0][p].mul_add(x.permute(index), w);
+                            }
+                        }
+                    }
+                }
+            }
+            finish_tile::<V, 1, P>(t, acc, to, stored);
+        }
+        (from, to) = (from + loaded, to + stored);
+    }
+}
