@@ -62,8 +62,8 @@ fn bench_kernel(c: &mut Criterion, kernel: &'static Kernel) -> Result<(), Box<dy
     for (name, shape) in &shapes[..SHAPES.min(shapes.len())] {
         let plan = plan(kernel, shape, &Options::new().kernel(kernel.name()))?;
         let mut random = Random::new(2);
-        let input = Buffer::new(plan.input_dims().len()?, || random.next())?;
-        let mut output = Buffer::zeros(plan.output_dims().len()?)?;
+        let input = Buffer::new(plan.input_dims().elements()?, || random.next())?;
+        let mut output = Buffer::zeros(plan.output_dims().elements()?)?;
         let mut scratch = Buffer::zeros(plan.scratch_len())?;
         let input = View::dense(kernel.layout(), plan.input_dims(), input.get())?;
         let mut output = ViewMut::dense(kernel.layout(), plan.output_dims(), output.get_mut())?;

@@ -108,8 +108,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Epilogue::NONE,
         &options,
     )?;
-    let input = fill(plan.input_dims().len()?);
-    let mut output = vec![0.0; plan.output_dims().len()?];
+    let input = fill(plan.input_dims().elements()?);
+    let mut output = vec![0.0; plan.output_dims().elements()?];
     let mut scratch = vec![0.0; plan.scratch_len()];
     let input = View::dense(layout, plan.input_dims(), &input)?;
     let mut output = ViewMut::dense(layout, plan.output_dims(), &mut output)?;

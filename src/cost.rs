@@ -56,8 +56,8 @@ impl Cost {
         let taps = valid_taps(shape, oh, ow)?;
         let valid_multiplies = count("valid multiplies", &[shape.n, shape.c_out, shape.c_in / shape.groups], taps)?;
         let parameters = sum("parameters", &[shape.weight_len()? as u64, shape.c_out as u64])?;
-        let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in).len()?;
-        let output = Dims::new(shape.n, oh, ow, shape.c_out).len()?;
+        let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in).elements()?;
+        let output = Dims::new(shape.n, oh, ow, shape.c_out).elements()?;
         let bytes = bytes(&[input as u64, parameters, output as u64])?;
         Ok(Cost { multiplies, valid_multiplies, adds: multiplies, parameters, bytes })
     }
@@ -80,7 +80,7 @@ impl Cost {
         let (oh, ow) = shape.check_pool()?;
         let adds = count("adds", &[shape.n, shape.c_in], valid_taps(shape, oh, ow)?)?;
         let moved = Cost::max_pool(shape)?;
-        let multiplies = Dims::new(shape.n, oh, ow, shape.c_in).len()? as u64;
+        let multiplies = Dims::new(shape.n, oh, ow, shape.c_in).elements()? as u64;
         Ok(Cost { multiplies, valid_multiplies: multiplies, adds, ..moved })
     }
 
@@ -90,8 +90,8 @@ impl Cost {
     /// As [`Conv2dShape::check_pool`], and a count that does not fit 64 bits.
     pub fn max_pool(shape: &Conv2dShape) -> Result<Cost, Error> {
         let (oh, ow) = shape.check_pool()?;
-        let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in).len()?;
-        let output = Dims::new(shape.n, oh, ow, shape.c_in).len()?;
+        let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in).elements()?;
+        let output = Dims::new(shape.n, oh, ow, shape.c_in).elements()?;
         Ok(Cost { bytes: bytes(&[input as u64, output as u64])?, ..Cost::default() })
     }
 
@@ -100,8 +100,8 @@ impl Cost {
     /// # Errors
     /// As [`Dims::len`], and a count that does not fit 64 bits.
     pub fn global_average_pool(input: Dims) -> Result<Cost, Error> {
-        let adds = input.len()? as u64;
-        let multiplies = Dims::new(input.n, 1, 1, input.c).len()? as u64;
+        let adds = input.elements()? as u64;
+        let multiplies = Dims::new(input.n, 1, 1, input.c).elements()? as u64;
         let bytes = bytes(&[adds, multiplies])?;
         Ok(Cost { multiplies, valid_multiplies: multiplies, adds, parameters: 0, bytes })
     }
@@ -111,7 +111,7 @@ impl Cost {
     /// # Errors
     /// As [`Dims::len`], and a count that does not fit 64 bits.
     pub fn channel_shuffle(dims: Dims) -> Result<Cost, Error> {
-        let elements = dims.len()? as u64;
+        let elements = dims.elements()? as u64;
         Ok(Cost { bytes: bytes(&[elements, elements])?, ..Cost::default() })
     }
 
@@ -120,7 +120,7 @@ impl Cost {
     /// # Errors
     /// As [`Dims::len`], and a count that does not fit 64 bits.
     pub fn addition(dims: Dims) -> Result<Cost, Error> {
-        let elements = dims.len()? as u64;
+        let elements = dims.elements()? as u64;
         Ok(Cost { adds: elements, bytes: bytes(&[elements; 3])?, ..Cost::default() })
     }
 
@@ -129,7 +129,7 @@ impl Cost {
     /// # Errors
     /// As [`Dims::len`], and a count that does not fit 64 bits.
     pub fn multiplication(dims: Dims) -> Result<Cost, Error> {
-        let elements = dims.len()? as u64;
+        let elements = dims.elements()? as u64;
         let bytes = bytes(&[elements; 3])?;
         Ok(Cost { multiplies: elements, valid_multiplies: elements, bytes, ..Cost::default() })
     }
@@ -139,8 +139,8 @@ impl Cost {
     /// # Errors
     /// As [`Dims::len`], and a count that does not fit 64 bits.
     pub fn scale(dims: Dims) -> Result<Cost, Error> {
-        let elements = dims.len()? as u64;
-        let factors = Dims::new(dims.n, 1, 1, dims.c).len()? as u64;
+        let elements = dims.elements()? as u64;
+        let factors = Dims::new(dims.n, 1, 1, dims.c).elements()? as u64;
         let bytes = bytes(&[elements, factors, elements])?;
         Ok(Cost { multiplies: elements, valid_multiplies: elements, bytes, ..Cost::default() })
     }

@@ -48,7 +48,7 @@ impl Dims {
     ///
     /// # Errors
     /// A zero size or an overflow.
-    pub fn len(&self) -> Result<usize, Error> {
+    pub fn elements(&self) -> Result<usize, Error> {
         for (argument, value) in [("n", self.n), ("c", self.c), ("h", self.h), ("w", self.w)] {
             if value == 0 {
                 return Err(Error::size(argument, value, Expected::AtLeast(1)));
@@ -93,7 +93,7 @@ impl Extent {
     /// Checks that axes do not overlap and gives the length of the slice that the tensor spans.
     fn span(&self) -> Result<usize, Error> {
         let (d, s) = (self.dims, self.strides);
-        d.len()?;
+        d.elements()?;
         // Axes from the innermost outwards; each must step over all of the one before.
         let axes: [(&'static str, usize, usize); 4] = match self.layout {
             Layout::Nhwc => [
@@ -194,7 +194,7 @@ impl<'a, T> View<'a, T> {
     /// # Errors
     /// Zero or overflowing sizes, or a slice that is too short.
     pub fn dense(layout: Layout, dims: Dims, data: &'a [T]) -> Result<Self, Error> {
-        dims.len()?;
+        dims.elements()?;
         Self::strided(layout, dims, Strides::dense(layout, dims), 0, data)
     }
 
@@ -258,7 +258,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// # Errors
     /// As [`View::dense`].
     pub fn dense(layout: Layout, dims: Dims, data: &'a mut [T]) -> Result<Self, Error> {
-        dims.len()?;
+        dims.elements()?;
         Self::strided(layout, dims, Strides::dense(layout, dims), 0, data)
     }
 

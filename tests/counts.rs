@@ -184,7 +184,7 @@ proptest! {
 
     #[test]
     fn element_wise(dims in dims(), layout in layouts()) {
-        let len = dims.len().unwrap();
+        let len = dims.elements().unwrap();
         let other = numbers(len, None);
         let second = View::dense(layout, dims, &other).unwrap();
         let cost = Cost::addition(dims).unwrap();
@@ -206,7 +206,7 @@ proptest! {
         let counts = counted(layout, dims, dims, true, |_, i, o| reference::scale(i, &factors, o));
         prop_assert_eq!(counts, Ok(Counts { multiplies: cost.multiplies, adds: cost.adds }));
         prop_assert_eq!(cost.valid_multiplies, cost.multiplies);
-        prop_assert_eq!(cost.bytes, 4 * (2 * dims.len().unwrap() + dims.n * dims.c) as u64);
+        prop_assert_eq!(cost.bytes, 4 * (2 * dims.elements().unwrap() + dims.n * dims.c) as u64);
     }
 
     #[test]
@@ -215,7 +215,7 @@ proptest! {
         let cost = Cost::channel_shuffle(dims).unwrap();
         let counts = counted(layout, dims, dims, true, |_, i, o| reference::channel_shuffle(groups, i, o));
         prop_assert_eq!(counts, Ok(Counts { multiplies: cost.multiplies, adds: cost.adds }));
-        prop_assert_eq!(cost, Cost { bytes: 8 * dims.len().unwrap() as u64, ..Cost::default() });
+        prop_assert_eq!(cost, Cost { bytes: 8 * dims.elements().unwrap() as u64, ..Cost::default() });
     }
 
     /// Separable over standard is 1 / c_out + 1 / (kh * kw).

@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn two_shuffles_are_none(groups in 1..6usize, per_group in 1..6usize, pixels in 1..4usize, layout in layouts()) {
         let dims = Dims::new(1, 2, pixels, groups * per_group);
-        let data: Vec<usize> = (0..dims.len().unwrap()).collect();
+        let data: Vec<usize> = (0..dims.elements().unwrap()).collect();
         let (mut once, mut twice) = (vec![0; data.len()], vec![0; data.len()]);
         let input = View::dense(layout, dims, &data).unwrap();
         let mut middle = ViewMut::dense(layout, dims, &mut once).unwrap();

@@ -46,8 +46,8 @@ impl Case {
         let plan = Conv2dPlan::new(&layer.shape, args.layout, weights.get(), Some(bias.get()), epilogue, &options)?;
         Ok(Case {
             name: layer.name.clone(),
-            input: buffer(plan.input_dims().len()?)?,
-            output: Buffer::zeros(plan.output_dims().len()?)?,
+            input: buffer(plan.input_dims().elements()?)?,
+            output: Buffer::zeros(plan.output_dims().elements()?)?,
             scratch: Buffer::zeros(plan.scratch_len())?,
             plan,
             samples: Samples::default(),

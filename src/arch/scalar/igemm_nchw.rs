@@ -27,6 +27,6 @@ pub(super) static R4V4: IgemmNchw = IgemmNchw {
         micros!(micro; 3; 1 2 3 4),
         micros!(micro; 4; 1 2 3 4),
     ],
-    gather: gather,
+    gather,
     width: 1.0,
 };

@@ -28,6 +28,6 @@ pub(super) static R8V3: IgemmNchw = IgemmNchw {
         micros!(micro; 2; 1 2 3 4 5 6 7 8),
         micros!(micro; 3; 1 2 3 4 5 6 7 8),
     ],
-    gather: gather,
+    gather,
     width: 1.0,
 };

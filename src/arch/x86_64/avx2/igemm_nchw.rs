@@ -24,6 +24,6 @@ unsafe fn gather(g: &Gather) {
 pub(super) static R6V2: IgemmNchw = IgemmNchw {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
-    gather: gather,
+    gather,
     width: 1.0,
 };
