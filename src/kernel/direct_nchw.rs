@@ -70,16 +70,21 @@ pub(crate) struct Tile {
 /// A micro-kernel for one kernel size, stride and tile.
 pub(crate) type Micro = unsafe fn(&Tile);
 
-/// Loads the vector at column `column` of a row of `w`; lanes outside are zero if `EDGE`, and never outside if not.
+/// Where a tile may stick out of the row: nowhere, to the left, or anywhere.
+const INNER: u8 = 0;
+const LEFT: u8 = 1;
+const ANYWHERE: u8 = 2;
+
+/// Loads the vector at column `column` of a row of `w`. `masked`: lanes outside are zero; else there must be none.
 ///
 /// # Safety
 /// The CPU has the tier of `V`; `row` points to column 0.
 #[inline(always)]
-unsafe fn load<V: Vector, const EDGE: bool>(row: *const f32, column: isize, w: usize) -> V {
+unsafe fn load<V: Vector>(row: *const f32, column: isize, w: usize, masked: bool) -> V {
     let p = row.wrapping_offset(column);
     // SAFETY: only columns of the row are read.
     unsafe {
-        if EDGE {
+        if masked {
             let lanes = V::LANES as isize;
             let lo = (-column).clamp(0, lanes);
             let hi = (w as isize - column).clamp(lo, lanes);
@@ -114,17 +119,22 @@ pub(crate) unsafe fn micro<
         // SAFETY: as the caller promises; the whole window of inner tiles is inside the row.
         unsafe {
             if column >= 0 && column as usize + reach <= t.w && x + wide <= t.ow {
-                tile::<V, K, S, MR, R, NV, false>(t, x);
+                tile::<V, K, S, MR, R, NV, INNER>(t, x);
+                x += wide;
+                continue;
+            }
+            if column + reach as isize <= t.w as isize && x + wide <= t.ow {
+                tile::<V, K, S, MR, R, NV, LEFT>(t, x);
                 x += wide;
                 continue;
             }
             // The narrowest tile that reaches the end of the row.
             let vectors = (t.ow - x).div_ceil(V::LANES).min(NV);
             match vectors {
-                4 if NV >= 4 => tile::<V, K, S, MR, R, 4, true>(t, x),
-                3 if NV >= 3 => tile::<V, K, S, MR, R, 3, true>(t, x),
-                2 if NV >= 2 => tile::<V, K, S, MR, R, 2, true>(t, x),
-                _ => tile::<V, K, S, MR, R, 1, true>(t, x),
+                4 if NV >= 4 => tile::<V, K, S, MR, R, 4, ANYWHERE>(t, x),
+                3 if NV >= 3 => tile::<V, K, S, MR, R, 3, ANYWHERE>(t, x),
+                2 if NV >= 2 => tile::<V, K, S, MR, R, 2, ANYWHERE>(t, x),
+                _ => tile::<V, K, S, MR, R, 1, ANYWHERE>(t, x),
             }
             x += vectors * V::LANES;
         }
@@ -139,7 +149,7 @@ pub(crate) unsafe fn micro<
 #[inline(always)]
 #[rustfmt::skip]
 unsafe fn tile<
-    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: bool,
+    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: u8,
 >(
     t: &Tile,
     x: usize,
@@ -157,7 +167,7 @@ unsafe fn tile<
 #[inline(always)]
 #[rustfmt::skip]
 unsafe fn block<
-    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: bool,
+    V: Vector, const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize, const EDGE: u8,
 >(
     t: &Tile,
     g: usize,
@@ -201,7 +211,11 @@ unsafe fn block<
                                     };
                                     for v in 0..NV {
                                         let x = if S == 1 && (K <= 3 || !V::SHIFTS) {
-                                            load::<V, EDGE>(row, start + (kx + v * V::LANES) as isize, t.w)
+                                            // Columns of a vector end before those of the first output of the next one but for
+                                            // their last taps; of the last two vectors some may be outside.
+                                            let last = v + 1 == NV || (v + 2 == NV && kx + 1 == K);
+                                            let masked = (EDGE != INNER && v == 0) || (EDGE == ANYWHERE && last);
+                                            load(row, start + (kx + v * V::LANES) as isize, t.w, masked)
                                         } else {
                                             let next = if v + 1 < NV { xs[kx % S][v + 1] } else { ends[kx % S] };
                                             shift(xs[kx % S][v], next, kx / S)
@@ -227,7 +241,7 @@ unsafe fn block<
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize, const EDGE: bool>(
+unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize, const EDGE: u8>(
     row: *const f32,
     start: isize,
     w: usize,
@@ -238,15 +252,19 @@ unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize
         let mut ends = [V::zero(); S];
         for v in 0..NV {
             let column = start + (v * V::LANES * S) as isize;
-            xs[0][v] = load::<V, EDGE>(row, column, w);
+            let masked = (EDGE != INNER && v == 0) || (EDGE == ANYWHERE && v + 1 == NV);
+            xs[0][v] = load(row, column, w, masked);
             if S == 2 {
-                let high = load::<V, EDGE>(row, column + V::LANES as isize, w);
+                let high = load(row, column + V::LANES as isize, w, masked);
                 (xs[0][v], xs[S - 1][v]) = xs[0][v].deinterleave(high);
             }
         }
         let column = start + (NV * V::LANES * S) as isize;
-        let rest =
-            if EDGE { load::<V, true>(row, column, w) } else { V::load_range(row.wrapping_offset(column), 0, K - S) };
+        let rest = if EDGE == ANYWHERE {
+            load::<V>(row, column, w, true)
+        } else {
+            V::load_range(row.wrapping_offset(column), 0, K - S)
+        };
         ends[0] = rest;
         if S == 2 {
             (ends[0], ends[S - 1]) = rest.deinterleave(V::zero());
@@ -345,10 +363,10 @@ pub(crate) unsafe fn any<V: Vector, const MR: usize>(t: &Tile) {
                             let inside = column >= 0 && column as usize + span < t.w;
                             let v = match t.stride {
                                 1 if inside => V::load(row.wrapping_offset(column)),
-                                1 => load::<V, true>(row, column, t.w),
+                                1 => load::<V>(row, column, t.w, true),
                                 2 => {
-                                    let low = load::<V, true>(row, column, t.w);
-                                    low.deinterleave(load::<V, true>(row, column + V::LANES as isize, t.w)).0
+                                    let low = load::<V>(row, column, t.w, true);
+                                    low.deinterleave(load(row, column + V::LANES as isize, t.w, true)).0
                                 }
                                 _ => {
                                     let mut lanes = [0.0; MOST_LANES];

@@ -18,8 +18,7 @@ macro_rules! unroll {
     };
     (@ $j:ident, $n:expr, $body:block, $($literal:literal)*) => {
         $(if $literal < $n {
-            #[allow(non_upper_case_globals)]
-            const $j: usize = $literal;
+            let $j: usize = $literal;
             $body
         })*
     };
