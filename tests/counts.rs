@@ -73,8 +73,8 @@ fn counted(
     f: impl for<'c> FnOnce(&'c Cell<Counts>, &View<'_, Number<'c>>, &mut ViewMut<'_, Number<'c>>) -> Result<(), Error>,
 ) -> Result<Counts, Error> {
     let counter = Cell::new(Counts::default());
-    let data = numbers(input.len()?, on_input.then_some(&counter));
-    let mut sums = numbers(output.len()?, None);
+    let data = numbers(input.elements()?, on_input.then_some(&counter));
+    let mut sums = numbers(output.elements()?, None);
     let mut output = ViewMut::dense(layout, output, &mut sums)?;
     f(&counter, &View::dense(layout, input, &data)?, &mut output)?;
     Ok(counter.get())
@@ -157,7 +157,7 @@ proptest! {
         let (oh, ow) = shape.check_pool().unwrap();
         let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in);
         let output = Dims::new(shape.n, oh, ow, shape.c_in);
-        let bytes = 4 * (input.len().unwrap() + output.len().unwrap()) as u64;
+        let bytes = 4 * (input.elements().unwrap() + output.elements().unwrap()) as u64;
 
         let cost = Cost::average_pool(&shape).unwrap();
         let counts = counted(layout, input, output, true, |_, i, o| reference::average_pool(&shape, i, o));

@@ -144,10 +144,10 @@ proptest! {
         prop_assume!(shape.check_pool().is_ok());
         let (oh, ow) = shape.check().unwrap();
         let (d_in, d_out) = (Dims::new(shape.n, shape.h, shape.w, c), Dims::new(shape.n, oh, ow, c));
-        let data: Vec<f64> = (0..d_in.len().unwrap()).map(|i| (i * 31 % 23) as f64 - 11.0).collect();
+        let data: Vec<f64> = (0..d_in.elements().unwrap()).map(|i| (i * 31 % 23) as f64 - 11.0).collect();
         let ones = vec![1.0; data.len()];
         let run = |data: &[f64], pool: bool| {
-            let mut out = vec![0.0; d_out.len().unwrap()];
+            let mut out = vec![0.0; d_out.elements().unwrap()];
             let input = View::dense(Layout::Nhwc, d_in, data).unwrap();
             let mut output = ViewMut::dense(Layout::Nhwc, d_out, &mut out).unwrap();
             if pool {
@@ -186,7 +186,7 @@ proptest! {
         let (oh, ow) = shape.check().unwrap();
         let d_in = Dims::new(shape.n + wrong[0], shape.h + wrong[1], shape.w + wrong[2], shape.c_in + wrong[3]);
         let d_out = Dims::new(shape.n + wrong[4], oh + wrong[5], ow + wrong[6], shape.c_out + wrong[7]);
-        let data = vec![1i64; d_in.len().unwrap()];
+        let data = vec![1i64; d_in.elements().unwrap()];
         let input = View::dense(Layout::Nhwc, d_in, &data).unwrap();
         let weights = vec![1; shape.weight_len().unwrap() - 1 + lengths[0]];
         let bias = vec![1; shape.c_out - 1 + lengths[1]];
@@ -212,7 +212,7 @@ proptest! {
             ("fully_connected", connected, &|o| reference::fully_connected(&input, &full, None, o)),
         ];
         for (name, right, operation) in operations {
-            let mut out = vec![GAP; d_out.len().unwrap()];
+            let mut out = vec![GAP; d_out.elements().unwrap()];
             let found = operation(&mut ViewMut::dense(Layout::Nhwc, d_out, &mut out).unwrap());
             prop_assert_eq!(found.is_ok(), right, "{} {:?}", name, found);
             prop_assert_eq!(out.iter().all(|&v| v == GAP), !right, "{}", name);
