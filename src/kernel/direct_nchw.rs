@@ -24,7 +24,7 @@
 //! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
 //! unaligned load of a full one always touches two cache lines, of a half one every second time.
 //!
-//! [`any`] takes any kernel size, stride and dilation, one row at a time.
+//! [`any`] takes any kernel size, stride and dilation; it loads the inputs of every tap anew.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -57,9 +57,11 @@ pub(crate) struct Tile {
     pub weights: *const f32,
     pub weights_group: usize,
     pub clamp: (f32, f32),
-    /// For [`any`]: kernel, stride and dilation of columns; input row of kernel row 0, and rows of the image.
+    /// For [`any`]: kernel, stride and dilation; the first group's first channel, and the input row of the first output
+    /// row and kernel row, of `h`.
     pub kernel: [usize; 2],
     pub stride: usize,
+    pub stride_rows: usize,
     pub dilation: [usize; 2],
     pub input: *const f32,
     pub in_row: usize,
@@ -322,7 +324,7 @@ unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
                         let out = t.out.add(g * t.out_group + m * t.out_channel + r * t.out_row + at);
                         if at + V::LANES <= t.ow {
                             acc[m][r][v].store(out);
-                        } else {
+                        } else if at < t.ow {
                             acc[m][r][v].store_first(out, t.ow - at);
                         }
                     }
@@ -332,61 +334,83 @@ unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     }
 }
 
-/// The micro-kernel for any kernel size, stride and dilation: one row, one vector at a time of `MR` channels.
+/// The micro-kernel for any kernel size, stride and dilation.
 ///
 /// # Safety
 /// As [`micro`]; `input` points to column 0 of row 0.
 #[inline(always)]
-pub(crate) unsafe fn any<V: Vector, const MR: usize>(t: &Tile) {
+pub(crate) unsafe fn any<V: Vector, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     let [kh, kw] = t.kernel;
-    let span = (V::LANES - 1) * t.stride;
-    for g in 0..t.groups {
-        for x in (0..t.ow).step_by(V::LANES) {
+    for x in (0..t.ow).step_by(NV * V::LANES) {
+        for g in 0..t.groups {
             // SAFETY: as the caller promises; only rows and columns inside the image are read.
             unsafe {
                 let mut w = t.weights.add(g * t.weights_group);
-                let mut acc = [[[V::zero(); 1]; 1]; MR];
+                let mut acc = [[[V::zero(); NV]; R]; MR];
                 for m in 0..MR {
-                    acc[m][0][0] = V::splat(*w.add(m));
+                    acc[m] = [[V::splat(*w.add(m)); NV]; R];
                 }
                 w = w.add(MR);
                 for c in 0..t.channels {
+                    let channel = t.input.wrapping_add((g * t.channels + c) * t.in_channel);
                     for ky in 0..kh {
-                        let y = t.y0 + (ky * t.dilation[0]) as isize;
-                        if y < 0 || y >= t.h as isize {
-                            w = w.add(kw * MR);
-                            continue;
+                        let mut rows = [core::ptr::null(); R];
+                        for r in 0..R {
+                            let y = t.y0 + (r * t.stride_rows + ky * t.dilation[0]) as isize;
+                            if r < t.count && y >= 0 && y < t.h as isize {
+                                rows[r] = channel.wrapping_add(y as usize * t.in_row);
+                            }
                         }
-                        let row = t.input.add((g * t.channels + c) * t.in_channel + y as usize * t.in_row);
                         for kx in 0..kw {
                             let column = (x * t.stride + kx * t.dilation[1]) as isize - t.left as isize;
-                            let inside = column >= 0 && column as usize + span < t.w;
-                            let v = match t.stride {
-                                1 if inside => V::load(row.wrapping_offset(column)),
-                                1 => load::<V>(row, column, t.w, true),
-                                2 => {
-                                    let low = load::<V>(row, column, t.w, true);
-                                    low.deinterleave(load(row, column + V::LANES as isize, t.w, true)).0
+                            for r in 0..R {
+                                if rows[r].is_null() {
+                                    continue;
                                 }
-                                _ => {
-                                    let mut lanes = [0.0; MOST_LANES];
-                                    for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
-                                        let column = column + (i * t.stride) as isize;
-                                        if (0..t.w as isize).contains(&column) {
-                                            *lane = *row.offset(column);
-                                        }
+                                for v in 0..NV {
+                                    let column = column + (v * V::LANES * t.stride) as isize;
+                                    let x: V = strided(rows[r], column, t.w, t.stride);
+                                    for m in 0..MR {
+                                        acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
                                     }
-                                    V::load(lanes.as_ptr())
                                 }
-                            };
-                            for m in 0..MR {
-                                acc[m][0][0] = acc[m][0][0].mul_add(v, V::splat(*w.add(m)));
                             }
                             w = w.add(MR);
                         }
                     }
                 }
                 store(t, acc, g, x);
+            }
+        }
+    }
+}
+
+/// Loads every `stride`-th column from `column` on; lanes outside are zero.
+///
+/// # Safety
+/// The CPU has the tier of `V`; `row` points to column 0 of `w`.
+#[inline(always)]
+unsafe fn strided<V: Vector>(row: *const f32, column: isize, w: usize, stride: usize) -> V {
+    // SAFETY: only columns of the row are read.
+    unsafe {
+        match stride {
+            1 => {
+                let inside = column >= 0 && column as usize + V::LANES <= w;
+                if inside { V::load(row.wrapping_offset(column)) } else { load(row, column, w, true) }
+            }
+            2 => {
+                let low: V = load(row, column, w, true);
+                low.deinterleave(load(row, column + V::LANES as isize, w, true)).0
+            }
+            _ => {
+                let mut lanes = [0.0; MOST_LANES];
+                for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
+                    let column = column + (i * stride) as isize;
+                    if (0..w as isize).contains(&column) {
+                        *lane = *row.offset(column);
+                    }
+                }
+                V::load(lanes.as_ptr())
             }
         }
     }
@@ -569,6 +593,7 @@ impl DirectNchw {
                     clamp: job.clamp,
                     kernel: [s.kh, s.kw],
                     stride: s.stride[1],
+                    stride_rows: s.stride[0],
                     dilation: s.dilation,
                     input,
                     in_row: i.row,

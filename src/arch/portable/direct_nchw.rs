@@ -12,9 +12,9 @@ unsafe fn micro<const K: usize, const S: usize, const MR: usize, const R: usize,
 
 /// # Safety
 /// As [`direct_nchw::any`].
-unsafe fn any<const MR: usize>(t: &Tile) {
+unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x4, MR>(t) }
+    unsafe { direct_nchw::any::<F32x4, MR, R, NV>(t) }
 }
 
 /// Depthwise 3x3, stride 1: 4 rows x 4 pixels.
@@ -35,12 +35,12 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     cost: 1.1,
 };
 
-/// Any kernel: 4 channels x 4 pixels.
+/// Any kernel: 4 channels x 2 rows x 4 pixels.
 pub(super) static ANY: DirectNchw = DirectNchw {
     lanes: 4,
     k: 0,
     stride: 0,
-    rows: 1,
-    micros: &[(4, any::<4>), (2, any::<2>), (1, any::<1>)],
-    cost: 2.5,
+    rows: 2,
+    micros: &[(4, any::<4, 2, 1>), (2, any::<2, 2, 2>), (1, any::<1, 2, 4>)],
+    cost: 2.0,
 };

@@ -5,17 +5,17 @@ use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
 
 /// # Safety
 /// As [`direct_nchw::any`].
-unsafe fn any<const MR: usize>(t: &Tile) {
+unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x1, MR>(t) }
+    unsafe { direct_nchw::any::<F32x1, MR, R, NV>(t) }
 }
 
-/// Any kernel: 4 channels x 1 pixels.
+/// Any kernel: 4 channels x 2 rows x 1 pixels.
 pub(super) static ANY: DirectNchw = DirectNchw {
     lanes: 1,
     k: 0,
     stride: 0,
-    rows: 1,
-    micros: &[(4, any::<4>), (2, any::<2>), (1, any::<1>)],
-    cost: 2.5,
+    rows: 2,
+    micros: &[(4, any::<4, 2, 1>), (2, any::<2, 2, 1>), (1, any::<1, 2, 4>)],
+    cost: 2.0,
 };

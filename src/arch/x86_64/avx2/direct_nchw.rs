@@ -14,9 +14,9 @@ unsafe fn micro<const K: usize, const S: usize, const MR: usize, const R: usize,
 /// # Safety
 /// As [`direct_nchw::any`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn any<const MR: usize>(t: &Tile) {
+unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x8, MR>(t) }
+    unsafe { direct_nchw::any::<F32x8, MR, R, NV>(t) }
 }
 
 /// Depthwise 3x3, stride 1: 4 rows x 16 pixels.
@@ -45,12 +45,22 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     cost: 1.1,
 };
 
-/// Any kernel: 4 channels x 8 pixels.
+/// Groups of few channels, 3x3, stride 2: 4 channels x 1 row x 16 pixels.
+pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
+    lanes: 8,
+    k: 3,
+    stride: 2,
+    rows: 1,
+    micros: &[(4, micro::<3, 2, 4, 1, 2>), (2, micro::<3, 2, 2, 1, 2>), (1, micro::<3, 2, 1, 1, 2>)],
+    cost: 1.2,
+};
+
+/// Any kernel: 4 channels x 2 rows x 8 pixels.
 pub(super) static ANY: DirectNchw = DirectNchw {
     lanes: 8,
     k: 0,
     stride: 0,
-    rows: 1,
-    micros: &[(4, any::<4>), (2, any::<2>), (1, any::<1>)],
-    cost: 2.5,
+    rows: 2,
+    micros: &[(4, any::<4, 2, 1>), (2, any::<2, 2, 2>), (1, any::<1, 2, 4>)],
+    cost: 2.0,
 };
