@@ -18,9 +18,11 @@ mod timing;
 
 use args::Args;
 use clap::Parser;
-use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+/// Whatever went wrong, to be printed.
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     // A reader that has seen enough, such as `head`, is no error.
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 /// Does everything and gives the text to print.
-fn run(args: &Args) -> Result<String, Box<dyn Error>> {
+fn run(args: &Args) -> Result<String, Error> {
     let job = cases::Job::from_args(args)?;
     // Opened before the measurement, so that a bad path costs no minute.
     let json = args.json.as_deref().map(report::create).transpose()?;

@@ -1,5 +1,6 @@
 //! Builds the plans and times them, all layers in turn, in rounds: what disturbs the machine then disturbs all alike.
 
+use super::Error;
 use super::args::Args;
 use super::buffer::{Buffer, Random};
 use super::cases::Job;
@@ -9,10 +10,9 @@ use super::machine;
 use super::timing::Samples;
 use indicatif::{ProgressBar, ProgressStyle};
 use lightconv::network::Layer;
-use lightconv::parallel::Rayon;
-use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Options, View, ViewMut};
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::error::Error;
+use lightconv::parallel::{Parallel, Rayon, Serial};
+use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Options, View, ViewMut, registry};
+use rayon::ThreadPoolBuilder;
 use std::time::Duration;
 
 /// Passes over all layers.
@@ -33,7 +33,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa) -> Result<Self, Box<dyn Error>> {
+    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa) -> Result<Self, Error> {
         let mut random = Random::new(1);
         let mut buffer = |len| Buffer::new(len, || random.next());
         let mut options = Options::new().isa(isa).threads(args.threads);
@@ -55,19 +55,13 @@ impl Case {
         })
     }
 
-    /// Times the plan on the calling thread, or on the pool's threads, of which the calling one is one.
-    fn round(&mut self, pool: Option<&ThreadPool>) -> Result<(), lightconv::Error> {
+    /// Times the plan for a round.
+    fn round(&mut self, pool: &dyn Parallel) -> Result<(), lightconv::Error> {
         let layout = self.plan.layout();
         let input = View::dense(layout, self.plan.input_dims(), self.input.get())?;
         let mut output = ViewMut::dense(layout, self.plan.output_dims(), self.output.get_mut())?;
         let (plan, scratch) = (&self.plan, self.scratch.get_mut());
-        match pool {
-            None => self.samples.round(self.budget, || plan.run(&input, &mut output, scratch)),
-            Some(pool) => {
-                let pool = Rayon::in_pool(pool);
-                self.samples.round(self.budget, || plan.run_with(&pool, &input, None, &mut output, scratch))
-            }
-        }
+        self.samples.round(self.budget, || plan.run_with(pool, &input, None, &mut output, scratch))
     }
 
     fn into_row(self) -> Row {
@@ -85,17 +79,25 @@ impl Case {
 }
 
 /// Measures ceilings, layers and the standard convolutions of the pairs.
-pub fn run(args: &Args, job: &Job) -> Result<Results, Box<dyn Error>> {
+pub fn run(args: &Args, job: &Job) -> Result<Results, Error> {
+    if let Some(name) = &args.kernel
+        && registry::kernels().all(|k| k.name() != name)
+    {
+        return Err(format!("unknown kernel `{name}`, expected one of the tables in README.md").into());
+    }
+    if args.threads == 1 {
+        return run_in(&Serial, args, job);
+    }
+    let pool = ThreadPoolBuilder::new().num_threads(args.threads).build()?;
+    // From inside the pool, so that no call pays for waking it.
+    pool.install(|| run_in(&Rayon::in_pool(&pool), args, job))
+}
+
+fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error> {
     let isa = match args.isa {
         Some(isa) => isa.require()?,
         None => Isa::best()?,
     };
-    let pool = match args.threads {
-        1 => None,
-        n => Some(ThreadPoolBuilder::new().num_threads(n).build()?),
-    };
-    let pool = pool.as_ref();
-
     let mut left_out = Vec::new();
     let mut cases = Vec::new();
     // Where layers are left out, pairs would no longer find theirs.
@@ -126,11 +128,7 @@ pub fn run(args: &Args, job: &Job) -> Result<Results, Box<dyn Error>> {
         ceilings.peak_gmacs = ceilings.peak_gmacs.max(meter.peak(PEAK_TIME));
         for case in &mut cases {
             bar.set_message(case.name.clone());
-            match pool {
-                // From inside the pool, so that no call pays for waking it.
-                Some(p) => p.install(|| case.round(Some(p)))?,
-                None => case.round(None)?,
-            }
+            case.round(pool)?;
             bar.inc(1);
         }
     }

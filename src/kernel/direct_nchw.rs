@@ -24,7 +24,8 @@
 //! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
 //! unaligned load of a full one always touches two cache lines, of a half one every second time.
 //!
-//! [`any`] takes any kernel size, stride and dilation; it loads the inputs of every tap anew.
+//! [`any`] takes any kernel size, stride and dilation. The input rows of a block are first copied into scratch with their
+//! padding, one run per phase of the stride, so that every tap of every output is a plain load; each is loaded anew.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -57,16 +58,15 @@ pub(crate) struct Tile {
     pub weights: *const f32,
     pub weights_group: usize,
     pub clamp: (f32, f32),
-    /// For [`any`]: kernel, stride and dilation; the first group's first channel, and the input row of the first output
-    /// row and kernel row, of `h`.
+    /// For [`any`]: kernel, stride and dilation; the staged rows, and the distances between channels, rows, and phases
+    /// of the stride.
     pub kernel: [usize; 2],
-    pub stride: usize,
-    pub stride_rows: usize,
+    pub stride: [usize; 2],
     pub dilation: [usize; 2],
-    pub input: *const f32,
-    pub in_row: usize,
-    pub y0: isize,
-    pub h: usize,
+    pub staged: *const f32,
+    pub stage_channel: usize,
+    pub stage_row: usize,
+    pub stage_phase: usize,
 }
 
 /// A micro-kernel for one kernel size, stride and tile.
@@ -334,90 +334,44 @@ unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     }
 }
 
-/// The micro-kernel for any kernel size, stride and dilation.
+/// The micro-kernel for any kernel size, stride and dilation, on rows staged by [`DirectNchw::stage`], of one group.
 ///
 /// # Safety
-/// As [`micro`]; `input` points to column 0 of row 0.
+/// As [`micro`].
 #[inline(always)]
 pub(crate) unsafe fn any<V: Vector, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     let [kh, kw] = t.kernel;
     for x in (0..t.ow).step_by(NV * V::LANES) {
-        for g in 0..t.groups {
-            // SAFETY: as the caller promises; only rows and columns inside the image are read.
-            unsafe {
-                let mut w = t.weights.add(g * t.weights_group);
-                let mut acc = [[[V::zero(); NV]; R]; MR];
-                for m in 0..MR {
-                    acc[m] = [[V::splat(*w.add(m)); NV]; R];
-                }
-                w = w.add(MR);
-                for c in 0..t.channels {
-                    let channel = t.input.wrapping_add((g * t.channels + c) * t.in_channel);
-                    for ky in 0..kh {
-                        let mut rows = [core::ptr::null(); R];
+        // SAFETY: as the caller promises; staged rows are whole tiles long.
+        unsafe {
+            let mut w = t.weights;
+            let mut acc = [[[V::zero(); NV]; R]; MR];
+            for m in 0..MR {
+                acc[m] = [[V::splat(*w.add(m)); NV]; R];
+            }
+            w = w.add(MR);
+            for c in 0..t.channels {
+                for ky in 0..kh {
+                    let first = t.staged.add(c * t.stage_channel + ky * t.dilation[0] * t.stage_row + x);
+                    for kx in 0..kw {
+                        let column = kx * t.dilation[1];
+                        let from = first.add(column % t.stride[1] * t.stage_phase + column / t.stride[1]);
                         for r in 0..R {
-                            let y = t.y0 + (r * t.stride_rows + ky * t.dilation[0]) as isize;
-                            if r < t.count && y >= 0 && y < t.h as isize {
-                                rows[r] = channel.wrapping_add(y as usize * t.in_row);
-                            }
-                        }
-                        for kx in 0..kw {
-                            let column = (x * t.stride + kx * t.dilation[1]) as isize - t.left as isize;
-                            for r in 0..R {
-                                if rows[r].is_null() {
-                                    continue;
-                                }
-                                for v in 0..NV {
-                                    let column = column + (v * V::LANES * t.stride) as isize;
-                                    let x: V = strided(rows[r], column, t.w, t.stride);
-                                    for m in 0..MR {
-                                        acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
-                                    }
+                            for v in 0..NV {
+                                let x = V::load(from.add(r * t.stride[0] * t.stage_row + v * V::LANES));
+                                for m in 0..MR {
+                                    acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
                                 }
                             }
-                            w = w.add(MR);
                         }
+                        w = w.add(MR);
                     }
                 }
-                store(t, acc, g, x);
             }
+            store(t, acc, 0, x);
         }
     }
 }
-
-/// Loads every `stride`-th column from `column` on; lanes outside are zero.
-///
-/// # Safety
-/// The CPU has the tier of `V`; `row` points to column 0 of `w`.
-#[inline(always)]
-unsafe fn strided<V: Vector>(row: *const f32, column: isize, w: usize, stride: usize) -> V {
-    // SAFETY: only columns of the row are read.
-    unsafe {
-        match stride {
-            1 => {
-                let inside = column >= 0 && column as usize + V::LANES <= w;
-                if inside { V::load(row.wrapping_offset(column)) } else { load(row, column, w, true) }
-            }
-            2 => {
-                let low: V = load(row, column, w, true);
-                low.deinterleave(load(row, column + V::LANES as isize, w, true)).0
-            }
-            _ => {
-                let mut lanes = [0.0; MOST_LANES];
-                for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
-                    let column = column + (i * stride) as isize;
-                    if (0..w as isize).contains(&column) {
-                        *lane = *row.offset(column);
-                    }
-                }
-                V::load(lanes.as_ptr())
-            }
-        }
-    }
-}
-
-/// Lanes of the widest tier.
-const MOST_LANES: usize = 16;
 
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
 pub(crate) struct DirectNchw {
@@ -432,6 +386,9 @@ pub(crate) struct DirectNchw {
     /// Cost of one vector multiply-add beside that of the tier's widest vector in a kernel bound by it.
     pub cost: f64,
 }
+
+/// Most vectors side by side in the instantiations of [`any`].
+const MOST_VECTORS: usize = 2;
 
 /// Output channels of a group from which on gathering inputs pays: see [`super::igemm_nchw`].
 const MANY_CHANNELS: usize = 16;
@@ -514,8 +471,8 @@ impl Algorithm for DirectNchw {
         packed
     }
 
-    fn scratch_len(&self, _p: &Problem) -> usize {
-        0
+    fn scratch_len(&self, p: &Problem) -> usize {
+        if self.is_any() { p.cg_in * self.stage_rows(p) * self.stage_row(p) } else { 0 }
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -530,7 +487,8 @@ impl Algorithm for DirectNchw {
             if self.splits_groups(p) { (part.range(s.groups), 0..blocks) } else { (0..s.groups, part.range(blocks)) };
         // Some groups at a time, so that the rows that one block shares with the next are still in the second cache.
         let plane = s.h * s.w * p.cg_in * size_of::<f32>();
-        let most = (p.caches.l2 / 4 / plane).clamp(1, s.groups);
+        // Staging is done for one group at a time.
+        let most = if self.is_any() { 1 } else { (p.caches.l2 / 4 / plane).clamp(1, s.groups) };
         let mut first = groups.start;
         while first < groups.end {
             let count = most.min(groups.end - first);
@@ -545,6 +503,61 @@ impl Algorithm for DirectNchw {
 }
 
 impl DirectNchw {
+    /// Input rows that a block of [`any`] reads, between the first and the last.
+    fn stage_rows(&self, p: &Problem) -> usize {
+        let s = &p.shape;
+        (self.rows - 1) * s.stride[0] + (s.kh - 1) * s.dilation[0] + 1
+    }
+
+    /// Length of a phase of a staged row: the taps of whole tiles of the widest micro-kernel.
+    fn stage_phase(&self, p: &Problem) -> usize {
+        let s = &p.shape;
+        p.ow.next_multiple_of(MOST_VECTORS * self.lanes) + (s.kw - 1) * s.dilation[1] / s.stride[1] + 1
+    }
+
+    fn stage_row(&self, p: &Problem) -> usize {
+        p.shape.stride[1].min((p.shape.kw - 1) * p.shape.dilation[1] + 1) * self.stage_phase(p)
+    }
+
+    /// Copies the input rows of a group that the block from output row `y` on reads into scratch, zeros around them.
+    ///
+    /// # Safety
+    /// `input` points to the group's first element; scratch has [`Algorithm::scratch_len`] floats.
+    unsafe fn stage(&self, job: &Job<'_>, input: *const f32, y: usize) {
+        let p = job.problem;
+        let (s, i) = (&p.shape, job.input_strides);
+        let (rows, row_len, phase_len) = (self.stage_rows(p), self.stage_row(p), self.stage_phase(p));
+        let (y0, _) = p.origin(y, 0);
+        let (left, stride) = (s.padding.left, s.stride[1]);
+        for (c, r) in (0..p.cg_in).flat_map(|c| (0..rows).map(move |r| (c, r))) {
+            // SAFETY: a row of scratch, and of the image if `y` is inside.
+            unsafe {
+                let to = core::slice::from_raw_parts_mut(job.scratch.add((c * rows + r) * row_len), row_len);
+                let y = y0 + r as isize;
+                if y < 0 || y >= s.h as isize {
+                    to.fill(0.0);
+                    continue;
+                }
+                let from = core::slice::from_raw_parts(input.add(c * i.channel + y as usize * i.row), s.w);
+                // Element `e` of phase `f` is column `e * stride + f - left`.
+                for (f, phase) in to.chunks_exact_mut(phase_len).enumerate() {
+                    let first = left.saturating_sub(f).div_ceil(stride).min(phase_len);
+                    let column = first * stride + f - left.min(first * stride + f);
+                    let count = s.w.saturating_sub(column).div_ceil(stride).min(phase_len - first);
+                    phase[..first].fill(0.0);
+                    if stride == 1 {
+                        phase[first..first + count].copy_from_slice(&from[column..column + count]);
+                    } else {
+                        for (e, x) in phase[first..first + count].iter_mut().enumerate() {
+                            *x = from[column + e * stride];
+                        }
+                    }
+                    phase[first + count..].fill(0.0);
+                }
+            }
+        }
+    }
+
     /// Whether parts are groups rather than rows: fewer rows that two parts read, but the groups must be many.
     fn splits_groups(&self, p: &Problem) -> bool {
         p.shape.groups >= 16
@@ -561,7 +574,10 @@ impl DirectNchw {
         let (y0, _) = p.origin(y, 0);
         let input = job.input.wrapping_add(image * i.image + first * p.cg_in * i.channel);
         let mut rows = [core::ptr::null(); MOST_ROWS];
-        if !self.is_any() {
+        if self.is_any() {
+            // SAFETY: the group is inside the input.
+            unsafe { self.stage(job, input, y) };
+        } else {
             let window = (count - 1) * self.stride + self.k;
             for (r, row) in rows.iter_mut().enumerate().take(window) {
                 let y = y0 + r as isize;
@@ -592,13 +608,12 @@ impl DirectNchw {
                     weights_group: self.group_len(p),
                     clamp: job.clamp,
                     kernel: [s.kh, s.kw],
-                    stride: s.stride[1],
-                    stride_rows: s.stride[0],
+                    stride: s.stride,
                     dilation: s.dilation,
-                    input,
-                    in_row: i.row,
-                    y0,
-                    h: s.h,
+                    staged: job.scratch,
+                    stage_channel: self.stage_rows(p) * self.stage_row(p),
+                    stage_row: self.stage_row(p),
+                    stage_phase: self.stage_phase(p),
                 });
             }
             at += mr * (p.k() + 1);

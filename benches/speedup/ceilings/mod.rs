@@ -11,7 +11,7 @@ mod x86_64;
 use super::buffer::Buffer;
 use super::machine::Cache;
 use lightconv::Isa;
-use rayon::ThreadPool;
+use lightconv::parallel::{Parallel, Serial};
 use std::time::{Duration, Instant};
 
 /// `steps` times `chains` independent `step(x, y, chain)`: no compiler may fold a floating-point sum, and it does not know
@@ -53,6 +53,9 @@ use {multiply_loop, read_loop};
 const PEAK_TIME: Duration = Duration::from_millis(300);
 const READ_TIME: Duration = Duration::from_millis(100);
 
+/// Long enough that neither the clock nor starting the threads counts, short enough to be left alone by other programs.
+const LEAST_BURST: Duration = Duration::from_micros(300);
+
 /// Least and greatest size of the buffers that stand for main memory.
 const MEMORY_BYTES: [usize; 2] = [64 << 20, 512 << 20];
 
@@ -84,16 +87,23 @@ impl Ceilings {
 }
 
 /// Measures peaks and bandwidths.
+///
+/// What each core has for itself, its multipliers and private caches, is measured on one and taken times the cores in
+/// use: so another program on one of the others does not lower it. What they share is measured with all of them at work.
 pub struct Meter<'a> {
     loops: Loops,
     threads: usize,
-    pool: Option<&'a ThreadPool>,
+    /// Threads that can run at once.
+    cores: usize,
+    pool: &'a dyn Parallel,
 }
 
 impl<'a> Meter<'a> {
-    /// For a tier that the machine has, on all threads of the pool or on the calling one.
-    pub fn new(isa: Isa, pool: Option<&'a ThreadPool>) -> Result<Self, lightconv::Error> {
-        Ok(Meter { loops: Loops::of(isa.require()?), threads: pool.map_or(1, ThreadPool::current_num_threads), pool })
+    /// For a tier that the machine has, and the threads of the pool.
+    pub fn new(isa: Isa, pool: &'a dyn Parallel) -> Result<Self, lightconv::Error> {
+        let threads = pool.threads();
+        let cores = std::thread::available_parallelism().map_or(threads, |n| n.get().min(threads));
+        Ok(Meter { loops: Loops::of(isa.require()?), threads, cores, pool })
     }
 
     /// All ceilings.
@@ -104,16 +114,18 @@ impl<'a> Meter<'a> {
         for cache in caches {
             let bytes = cache.bytes_of(self.threads);
             let own = bytes / self.threads;
-            levels.push(Level {
-                name: format!("L{}", cache.level),
-                bytes,
-                gbs: self.read(between(inner, own), READ_TIME)?,
-            });
+            let one = read(&Serial, &self.loops, between(inner, own))?;
+            let gbs = match cache.shared_by {
+                1 => one * self.cores as f64,
+                _ => self.read_shared(one, between(inner, own))?,
+            };
+            levels.push(Level { name: format!("L{}", cache.level), bytes, gbs });
             inner = Some(own);
         }
         let largest = levels.last().map_or(0, |l| l.bytes);
         let memory = largest.saturating_mul(4).clamp(MEMORY_BYTES[0], MEMORY_BYTES[1]);
-        let gbs = self.read(memory / self.threads, READ_TIME)?;
+        let one = read(&Serial, &self.loops, memory)?;
+        let gbs = self.read_shared(one, memory / self.threads)?;
         levels.push(Level { name: "memory".to_owned(), bytes: usize::MAX, gbs });
         Ok(Ceilings { peak_gmacs, levels })
     }
@@ -122,34 +134,33 @@ impl<'a> Meter<'a> {
     pub fn peak(&self, total: Duration) -> f64 {
         let time = total / self.loops.multiply.len() as u32;
         let rate = |&(multiply, per_step): &(fn(u64), u64)| {
-            let burst = |steps| self.time(&|_| multiply(steps));
-            best_rate(time, self.least_burst(), burst) * (per_step * self.threads as u64) as f64
+            let burst = |steps| elapsed(|| multiply(steps));
+            best_rate(time, burst) * per_step as f64
         };
-        self.loops.multiply.iter().map(rate).fold(0.0, f64::max)
+        self.cores as f64 * self.loops.multiply.iter().map(rate).fold(0.0, f64::max)
     }
 
-    /// Read bandwidth in 10^9 bytes per second where each thread reads `bytes` of its own over and over.
-    fn read(&self, bytes: usize, total: Duration) -> Result<f64, String> {
-        let buffer = |_| Buffer::new(bytes / size_of::<f32>(), || 1.0);
-        let buffers = (0..self.threads).map(buffer).collect::<Result<Vec<_>, _>>()?;
-        let burst = |passes| self.time(&|thread| (self.loops.read)(buffers[thread].get(), passes));
-        Ok(best_rate(total, self.least_burst(), burst) * (bytes * self.threads) as f64)
+    /// Read bandwidth of all threads, each on `bytes` of its own, given that of one alone.
+    fn read_shared(&self, one: f64, bytes: usize) -> Result<f64, String> {
+        let all = if self.threads == 1 { one } else { read(self.pool, &self.loops, bytes)? };
+        Ok(all.max(one))
     }
+}
 
-    /// Long enough that neither the clock nor waking the threads counts.
-    fn least_burst(&self) -> Duration {
-        Duration::from_micros(if self.threads == 1 { 300 } else { 4000 })
-    }
+/// Read bandwidth in 10^9 bytes per second where each thread of a pool reads `bytes` of its own over and over.
+fn read(pool: &dyn Parallel, loops: &Loops, bytes: usize) -> Result<f64, String> {
+    let threads = pool.threads();
+    let buffer = |_| Buffer::new(bytes / size_of::<f32>(), || 1.0);
+    let buffers = (0..threads).map(buffer).collect::<Result<Vec<_>, _>>()?;
+    let task = |thread: usize, passes| (loops.read)(buffers[thread].get(), passes);
+    let burst = |passes| elapsed(|| pool.run(threads, &|thread| task(thread, passes)));
+    Ok(best_rate(READ_TIME, burst) * (bytes * threads) as f64)
+}
 
-    /// Time until all threads have done `work`, which gets the thread's number.
-    fn time(&self, work: &(dyn Fn(usize) + Sync)) -> Duration {
-        let start = Instant::now();
-        match self.pool {
-            Some(pool) => drop(pool.broadcast(|context| work(context.index()))),
-            None => work(0),
-        }
-        start.elapsed()
-    }
+fn elapsed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
 }
 
 /// Size of a buffer that is well inside a level and well outside the one below: the geometric mean of both.
@@ -161,10 +172,10 @@ fn between(inner: Option<usize>, own: usize) -> usize {
 }
 
 /// Repetitions per nanosecond of the best of many bursts; `burst` gives the time of that many repetitions.
-fn best_rate(total: Duration, least_burst: Duration, burst: impl Fn(u64) -> Duration) -> f64 {
+fn best_rate(total: Duration, burst: impl Fn(u64) -> Duration) -> f64 {
     let end = Instant::now() + total;
     let mut repetitions = 1;
-    while burst(repetitions) < least_burst {
+    while burst(repetitions) < LEAST_BURST {
         repetitions *= 2;
     }
     let mut best = Duration::MAX;
@@ -254,17 +265,17 @@ mod tests {
         let calls = std::cell::Cell::new(0);
         let burst = |repetitions: u64| {
             calls.set(calls.get() + 1);
-            Duration::from_micros(repetitions * if calls.get() == 6 { 1 } else { 2 })
+            Duration::from_micros(repetitions * if calls.get() == 4 { 100 } else { 200 })
         };
-        // 1, 2, 4, 8 repetitions to find the length, then at least three bursts of 8.
-        let rate = best_rate(Duration::ZERO, Duration::from_micros(10), burst);
-        assert!((rate - 1e-3).abs() < 1e-9, "{rate}");
+        // 1 and 2 repetitions to find the length, then at least three bursts of 2.
+        let rate = best_rate(Duration::ZERO, burst);
+        assert!((rate - 1e-5).abs() < 1e-12, "{rate}");
     }
 
     #[test]
     fn every_tier_of_this_machine_has_a_believable_peak() {
         for isa in Isa::available() {
-            let meter = Meter::new(isa, None).unwrap();
+            let meter = Meter::new(isa, &Serial).unwrap();
             let peak = meter.peak(Duration::from_millis(10));
             // Folded away, a loop would seem to do thousands.
             assert!(peak > 0.01 && peak < 2000.0, "{isa}: {peak}");

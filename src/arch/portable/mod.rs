@@ -39,7 +39,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nchw_k3s1r4p4_portable", "dw", Nchw, "4 rows x 4 pixels", 4, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p4_portable", "dw", Nchw, "2 rows x 4 pixels", 4, &direct_nchw::K3S2),
     row("direct_f32_nchw_k3s1c4r2p4_portable", "direct", Nchw, "4 channels x 2 rows x 4 pixels", 4, &direct_nchw::GROUP_K3S1),
-    row("direct_f32_nchw_anyc4r2p4_portable", "direct", Nchw, "4 channels x 2 rows x 4 pixels", 4, &direct_nchw::ANY),
+    row("direct_f32_nchw_anyc2r4p4_portable", "direct", Nchw, "2 channels x 4 rows x 4 pixels", 4, &direct_nchw::ANY),
     row("grouped_f32_nhwc_k3s1r1p8c4_portable", "grouped", Nhwc, "1 row x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_anyp8c4_portable", "grouped", Nhwc, "8 pixels x 4 channels", 4, &grouped_nhwc::ANY),
 ];

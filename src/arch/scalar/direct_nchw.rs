@@ -10,12 +10,6 @@ unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     unsafe { direct_nchw::any::<F32x1, MR, R, NV>(t) }
 }
 
-/// Any kernel: 4 channels x 2 rows x 1 pixels.
-pub(super) static ANY: DirectNchw = DirectNchw {
-    lanes: 1,
-    k: 0,
-    stride: 0,
-    rows: 2,
-    micros: &[(4, any::<4, 2, 1>), (2, any::<2, 2, 1>), (1, any::<1, 2, 4>)],
-    cost: 2.0,
-};
+/// Any kernel: 2 channels x 4 rows x 1 pixels.
+pub(super) static ANY: DirectNchw =
+    DirectNchw { lanes: 1, k: 0, stride: 0, rows: 4, micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)], cost: 2.0 };

@@ -33,7 +33,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r4c4_scalar", "igemm", Nhwc, "4 pixels x 4 channels", 1, &igemm_nhwc::R4C4),
     row("dw_f32_nhwc_anyp4c1_scalar", "dw", Nhwc, "4 pixels x 1 channels", 1, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r4p4_scalar", "igemm", Nchw, "4 channels x 4 pixels", 1, &igemm_nchw::R4V4),
-    row("direct_f32_nchw_anyc4r2p1_scalar", "direct", Nchw, "4 channels x 2 rows x 1 pixels", 1, &direct_nchw::ANY),
+    row("direct_f32_nchw_anyc2r4p1_scalar", "direct", Nchw, "2 channels x 4 rows x 1 pixels", 1, &direct_nchw::ANY),
 ];
 
 /// What the blocks need beside convolution, on this tier.

@@ -55,12 +55,12 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
     cost: 1.2,
 };
 
-/// Any kernel: 4 channels x 2 rows x 4 pixels.
+/// Any kernel: 4 channels x 4 rows x 4 pixels.
 pub(super) static ANY: DirectNchw = DirectNchw {
     lanes: 4,
     k: 0,
     stride: 0,
-    rows: 2,
-    micros: &[(4, any::<4, 2, 1>), (2, any::<2, 2, 2>), (1, any::<1, 2, 4>)],
+    rows: 4,
+    micros: &[(4, any::<4, 4, 1>), (2, any::<2, 4, 2>), (1, any::<1, 4, 2>)],
     cost: 2.0,
 };

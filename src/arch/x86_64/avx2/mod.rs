@@ -46,7 +46,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nchw_k5s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K5S2),
     row("direct_f32_nchw_k3s1c4r2p16_avx2", "direct", Nchw, "4 channels x 2 rows x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S2),
-    row("direct_f32_nchw_anyc4r2p8_avx2", "direct", Nchw, "4 channels x 2 rows x 8 pixels", 8, &direct_nchw::ANY),
+    row("direct_f32_nchw_anyc2r4p8_avx2", "direct", Nchw, "2 channels x 4 rows x 8 pixels", 8, &direct_nchw::ANY),
     row("grouped_f32_nhwc_k3s1r1p8c8_avx2", "grouped", Nhwc, "1 row x 8 pixels x 8 channels", 8, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_k3s2r1p8c8_avx2", "grouped", Nhwc, "1 row x 8 pixels x 8 channels", 8, &grouped_nhwc::K3S2),
     row("grouped_f32_nhwc_anyp8c8_avx2", "grouped", Nhwc, "8 pixels x 8 channels", 8, &grouped_nhwc::ANY),
