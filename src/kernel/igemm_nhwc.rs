@@ -26,24 +26,31 @@
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, finish};
 use crate::pack::{Aligned, Source};
-use crate::tensor::Layout;
+use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
 
 /// One tile for the micro-kernel.
 pub(crate) struct Tile {
     /// Per segment, the element of K at which its weights start.
     pub offsets: *const usize,
-    /// Per segment, `MR` pointers to runs of `run` inputs.
+    /// Per segment, `MR` pointers to runs of `run` inputs; null if there is one run per pixel, `input_step` apart from
+    /// `input` on, and the outputs likewise.
     pub pointers: *const *const f32,
+    pub input: *const f32,
+    pub input_step: usize,
+    pub output: *mut f32,
+    pub output_step: usize,
     pub segments: usize,
     pub run: usize,
-    /// Bias and weights of the panel.
+    /// Bias and weights of the first panel; how many there are, one after the other; their length.
     pub panel: *const f32,
+    pub panels: usize,
+    pub panel_len: usize,
     /// `MR` pointers to the first channel of the output pixels.
     pub out: *const *mut f32,
-    /// The panel's first output channel.
+    /// The first panel's first output channel.
     pub channel: usize,
-    /// Lanes to store of the last vector.
+    /// Lanes to store of the last vector of each panel.
     pub last: usize,
     pub clamp: (f32, f32),
 }
@@ -58,23 +65,43 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// the rows do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
+    for j in 0..t.panels {
+        // SAFETY: as the caller promises, for each panel.
+        unsafe { one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.channel + j * NV * V::LANES) };
+    }
+}
+
+/// A tile of one panel.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel: *const f32, channel: usize) {
     let nr = NV * V::LANES;
     // SAFETY: by the contract of `Tile`: runs have `run` elements, the panel `nr * (K + 1)`, outputs `nr` but for the
     // last vector, of which `last` lanes are written.
     unsafe {
         let mut acc = [[V::zero(); NV]; MR];
         for v in 0..NV {
-            let bias = V::load(t.panel.add(v * V::LANES));
+            let bias = V::load(panel.add(v * V::LANES));
             for row in &mut acc {
                 row[v] = bias;
             }
         }
-        let weights = t.panel.add(nr);
+        let weights = panel.add(nr);
+        let regular = t.pointers.is_null();
         for s in 0..t.segments {
-            let mut w = weights.add(*t.offsets.add(s) * nr);
+            let mut w = weights;
             let mut a = [core::ptr::null::<f32>(); MR];
-            for (m, a) in a.iter_mut().enumerate() {
-                *a = *t.pointers.add(s * MR + m);
+            if regular {
+                for (m, a) in a.iter_mut().enumerate() {
+                    *a = t.input.add(m * t.input_step);
+                }
+            } else {
+                w = w.add(*t.offsets.add(s) * nr);
+                for (m, a) in a.iter_mut().enumerate() {
+                    *a = *t.pointers.add(s * MR + m);
+                }
             }
             // One step of K: `$lane` is the element of the quad in use.
             macro_rules! step {
@@ -127,7 +154,8 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
             }
         }
         for m in 0..MR {
-            let out = (*t.out.add(m)).add(t.channel);
+            let out = if regular { t.output.add(m * t.output_step) } else { *t.out.add(m) };
+            let out = out.add(channel);
             for v in 0..NV {
                 let y = acc[m][v];
                 if v + 1 == NV && t.last < V::LANES {
@@ -280,6 +308,10 @@ impl Algorithm for IgemmNhwc {
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
         let table = self.table(job);
+        // Pointwise on maps without gaps between rows: the pixels of an image are one line.
+        let line = |strides: Strides, w: usize| strides.row == w * strides.pixel;
+        let pointwise = s.is_pointwise() && s.stride == [1, 1];
+        let regular = pointwise && line(job.input_strides, s.w) && line(job.output_strides, p.ow);
         let block = (p.caches.l2 / 2 / 4 / (self.nr() * (p.k() + 1))).max(1);
         let mut first = panels.start;
         while first < panels.end {
@@ -288,36 +320,50 @@ impl Algorithm for IgemmNhwc {
                 let (image, tile) = (tile / self.tiles(p), tile % self.tiles(p));
                 let pixels = Part { index: tile, of: self.tiles(p) }.range(p.oh * p.ow);
                 let mut group = usize::MAX;
-                let (mut segments, mut run) = (0, 0);
-                // SAFETY: these are pixels of the image, and of one tile.
-                unsafe { self.fill_out(job, &table, image, pixels.clone()) };
-                for panel in first..end {
+                let (mut segments, mut run) = (1, p.cg_in);
+                if !regular || job.finish.is_some() {
+                    // SAFETY: these are pixels of the image, and of one tile.
+                    unsafe { self.fill_out(job, &table, image, pixels.clone()) };
+                }
+                let at = |strides: Strides| image * strides.image + pixels.start * strides.pixel;
+                let mut panel = first;
+                while panel < end {
                     let (g, j) = (panel / self.panels(p), panel % self.panels(p));
                     // SAFETY: the table has room for a full tile; panels of a group lie one after the other, all but the
                     // last of full width; the output pixels hold `width` channels from channel `c` on.
                     unsafe {
-                        if g != group {
+                        if g != group && !regular {
                             group = g;
                             (segments, run) = self.fill(job, &table, zeros, image, pixels.clone(), g);
                         }
-                        let width = (p.cg_out - j * self.nr()).min(self.nr());
+                        // As many panels of full vectors as there are go to one call, a narrower last one to its own.
+                        let full = (p.cg_out / self.nr()).saturating_sub(j).min(end - panel);
+                        let count = full.max(1);
+                        let width = if full > 0 { full * self.nr() } else { p.cg_out - j * self.nr() };
+                        let nv = if full > 0 { self.micros.len() } else { width.div_ceil(self.lanes) };
                         let c = g * p.cg_out + j * self.nr();
-                        let nv = width.div_ceil(self.lanes);
                         let micro = self.micros[nv - 1][pixels.len() - 1];
                         micro(&Tile {
                             offsets: table.offsets,
-                            pointers: table.pointers,
+                            pointers: if regular { core::ptr::null() } else { table.pointers },
+                            input: job.input.wrapping_add(at(job.input_strides) + g * p.cg_in),
+                            input_step: job.input_strides.pixel,
+                            output: job.output.wrapping_add(at(job.output_strides)),
+                            output_step: job.output_strides.pixel,
                             segments,
                             run,
                             panel: job.weights.add(g * group_len + j * self.nr() * (p.k() + 1)),
+                            panels: count,
+                            panel_len: nv * self.lanes * (p.k() + 1),
                             out: table.out,
                             channel: c,
-                            last: width - (nv - 1) * self.lanes,
+                            last: if full > 0 { self.lanes } else { width - (nv - 1) * self.lanes },
                             clamp: job.clamp,
                         });
                         if let Some(f) = &job.finish {
                             self.finish_tile(f, p, &table, image, pixels.clone(), c, width);
                         }
+                        panel += count;
                     }
                 }
             }

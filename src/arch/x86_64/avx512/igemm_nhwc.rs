@@ -20,14 +20,14 @@ pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     width: 1.0,
 };
 
-/// 7 pixels x 64 channels: no more rows than the first cache has ways, for pixels that lie a multiple of 4 KiB apart.
-pub(super) static R7C64: IgemmNhwc = IgemmNhwc {
+/// 6 pixels x 64 channels: no more rows than the first cache has ways, for pixels that lie a multiple of 4 KiB apart.
+pub(super) static R6C64: IgemmNhwc = IgemmNhwc {
     lanes: 16,
     micros: &[
-        micros!(micro; 1; 1 2 3 4 5 6 7),
-        micros!(micro; 2; 1 2 3 4 5 6 7),
-        micros!(micro; 3; 1 2 3 4 5 6 7),
-        micros!(micro; 4; 1 2 3 4 5 6 7),
+        micros!(micro; 1; 1 2 3 4 5 6),
+        micros!(micro; 2; 1 2 3 4 5 6),
+        micros!(micro; 3; 1 2 3 4 5 6),
+        micros!(micro; 4; 1 2 3 4 5 6),
     ],
     width: 1.0,
 };

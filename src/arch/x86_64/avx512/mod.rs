@@ -33,7 +33,7 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r14c32_avx512", "igemm", Nhwc, "14 pixels x 32 channels", 16, &igemm_nhwc::R14C32),
-    row("igemm_f32_nhwc_r7c64_avx512", "igemm", Nhwc, "7 pixels x 64 channels", 16, &igemm_nhwc::R7C64),
+    row("igemm_f32_nhwc_r6c64_avx512", "igemm", Nhwc, "6 pixels x 64 channels", 16, &igemm_nhwc::R6C64),
     row("igemm_f32_nhwc_r8c24_avx512", "igemm", Nhwc, "8 pixels x 24 channels", 8, &igemm_nhwc::R8C24),
     row("dw_f32_nhwc_k3s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S2),
