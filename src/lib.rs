@@ -57,7 +57,9 @@ pub use cost::Cost;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use error::Error;
 pub use isa::Isa;
-pub use plan::{Conv2dPlan, Options};
+pub use plan::{
+    ChannelShufflePlan, Conv2dPlan, Elementwise, ElementwisePlan, FullyConnectedPlan, Options, PoolPlan, Pooling,
+};
 pub use shape::{Conv2dShape, Padding};
 pub use tensor::{Dims, Layout, Strides, View, ViewMut};
 

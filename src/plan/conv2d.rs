@@ -18,9 +18,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// How a plan is made: the cap on the instruction set, the threads, the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    isa: Option<Isa>,
-    threads: usize,
-    kernel: Option<&'a str>,
+    pub(super) isa: Option<Isa>,
+    pub(super) threads: usize,
+    pub(super) kernel: Option<&'a str>,
 }
 
 impl<'a> Options<'a> {

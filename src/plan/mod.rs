@@ -1,5 +1,14 @@
 //! One file per operation: choose, pack, size scratch, split, run.
 
+mod common;
 mod conv2d;
+mod elementwise;
+mod fully_connected;
+mod pool;
+mod shuffle;
 
 pub use conv2d::{Conv2dPlan, Options};
+pub use elementwise::{Elementwise, ElementwisePlan};
+pub use fully_connected::FullyConnectedPlan;
+pub use pool::{PoolPlan, Pooling};
+pub use shuffle::ChannelShufflePlan;
