@@ -79,7 +79,7 @@ impl Data {
         let mut value = |r: &mut Random| if kind == Kind::Reals { r.real() } else { r.integer(8) };
         let residual = case.residual().map(|g| fill(&g, &mut value));
         let bias = case.bias.then(|| (0..case.shape.c_out).map(|_| value(&mut random)).collect());
-        let mut value = |r: &mut Random| if kind == Kind::Reals { r.real() } else { r.integer(3) };
+        let value = |r: &mut Random| if kind == Kind::Reals { r.real() } else { r.integer(3) };
         let weights = (0..case.weight_len()).map(|_| value(&mut random)).collect();
         Data { kind, input, weights, bias, residual }
     }

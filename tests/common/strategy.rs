@@ -173,7 +173,7 @@ fn residual() -> impl Strategy<Value = Residual> {
     ]
 }
 
-fn placement() -> impl Strategy<Value = Placement> {
+pub fn placement() -> impl Strategy<Value = Placement> {
     let dense = Placement { exact: true, ..Placement::default() };
     let some = (0..=5usize, 0..=5usize, 0..=7usize, 0..=9usize, 0..=5usize, any::<bool>()).prop_map(
         |(before, after, row_slack, outer_slack, offset, exact)| Placement {

@@ -1,0 +1,107 @@
+//! A run allocates nothing.
+
+mod common;
+
+use common::case::Backwards;
+use common::data::{Data, Kind};
+use common::rows::{cases, rows};
+use common::strategy::{accepted_cases, runner};
+use lightconv::Residual;
+use lightconv::parallel::Serial;
+use proptest::test_runner::TestCaseError;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator, counting the calls of each thread.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // At the end of a thread there is no counter any more, and no test either.
+    let _ = CALLS.try_with(|c| c.set(c.get() + 1));
+}
+
+// SAFETY: everything is passed on as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, p: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(p, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(p, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Calls to the allocator while `f` runs.
+fn calls<R>(f: impl FnOnce() -> R) -> (usize, R) {
+    let before = CALLS.get();
+    let result = f();
+    (CALLS.get() - before, result)
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(calls(|| drop(std::hint::black_box(vec![1u8; 100]))).0, 2);
+}
+
+#[test]
+fn a_run_allocates_nothing() {
+    let (here, _) = rows();
+    for row in here {
+        let (ran, plain) = (Cell::new(0u32), Cell::new(0u32));
+        let cases = (cases() / 3).max(8);
+        let result = runner(cases).run(&accepted_cases(row, 60_000), |case| {
+            let data = Data::new(&case, Kind::Reals);
+            let plan = data.plan(&case, row.isa(), Some(row.name())).map_err(TestCaseError::fail)?;
+            let g = case.output();
+            let mut output = vec![0.0; g.len];
+            let mut scratch = vec![0.0; plan.scratch_len()];
+            let input = case.input().view(&data.input).unwrap();
+            let residual_geometry = case.residual();
+            let residual = residual_geometry.as_ref().zip(data.residual.as_ref()).map(|(g, r)| g.view(r).unwrap());
+            let (made, result) = g
+                .with_view_mut(&mut output, |out| {
+                    Ok(calls(|| {
+                        if case.epilogue.residual == Residual::None {
+                            plan.run(&input, out, &mut scratch)?;
+                        }
+                        plan.run_with(&Serial, &input, residual.as_ref(), out, &mut scratch)?;
+                        // Cut into parts, on this thread.
+                        plan.run_with(&Backwards(4), &input, residual.as_ref(), out, &mut scratch)
+                    }))
+                })
+                .unwrap();
+            result.map_err(|e| TestCaseError::fail(e.to_string()))?;
+            if made != 0 {
+                return Err(TestCaseError::fail(format!("{made} calls to the allocator")));
+            }
+            plain.set(plain.get() + u32::from(case.epilogue.residual == Residual::None));
+            ran.set(ran.get() + 1);
+            Ok(())
+        });
+        result.unwrap_or_else(|e| panic!("{}: {e}", row.name()));
+        assert!(ran.get() >= cases && plain.get() > 0, "{}: {} cases ran", row.name(), ran.get());
+    }
+}

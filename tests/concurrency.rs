@@ -1,0 +1,161 @@
+//! One plan on many threads at once; the same bits for any number of parts and any executor.
+
+mod common;
+
+use common::case::{Backwards, Case, Geometry};
+use common::data::{Data, Kind};
+use common::rows::{cases, rows};
+use common::strategy::{accepted_cases, runner};
+use lightconv::parallel::{Parallel, Serial};
+use lightconv::{Conv2dPlan, Error, Isa};
+use proptest::test_runner::TestCaseError;
+use std::cell::Cell;
+
+/// One fresh thread per task.
+struct Threads(usize);
+
+impl Parallel for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|s| {
+            for t in 0..tasks {
+                s.spawn(move || task(t));
+            }
+        });
+    }
+}
+
+/// The bits of a run.
+fn bits(case: &Case, data: &Data, plan: &Conv2dPlan, pool: &dyn Parallel) -> Result<Vec<u32>, TestCaseError> {
+    let g: Geometry = case.output();
+    let mut output = vec![0.0f32; g.len];
+    let mut scratch = vec![f32::NAN; plan.scratch_len()];
+    let input = case.input().view(&data.input).unwrap();
+    let residual_geometry = case.residual();
+    let residual = residual_geometry.as_ref().zip(data.residual.as_ref()).map(|(g, r)| g.view(r).unwrap());
+    g.with_view_mut(&mut output, |out| plan.run_with(pool, &input, residual.as_ref(), out, &mut scratch))
+        .map_err(|e: Error| TestCaseError::fail(e.to_string()))?;
+    Ok(output.iter().map(|v| v.to_bits()).collect())
+}
+
+fn plan(case: &Case, data: &Data, isa: Isa, name: &str) -> Result<Conv2dPlan, TestCaseError> {
+    data.plan(case, isa, Some(name)).map_err(TestCaseError::fail)
+}
+
+#[test]
+fn results_are_the_same_bits_for_any_number_of_threads() {
+    #[cfg(feature = "rayon")]
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let (here, _) = rows();
+    for row in here {
+        let most_parts = Cell::new(0);
+        let cases = (cases() / 2).max(24);
+        let result = runner(cases).run(&accepted_cases(row, 200_000), |mut case| {
+            let data = Data::new(&case, Kind::Reals);
+            case.parts = 1;
+            let one = plan(&case, &data, row.isa(), row.name())?;
+            let want = bits(&case, &data, &one, &Serial)?;
+            let same = |what: &str, got: Vec<u32>| {
+                let message = format!("{what} changes the result");
+                if got == want { Ok(()) } else { Err(TestCaseError::fail(message)) }
+            };
+            for parts in [2, 3, 4, 7] {
+                case.parts = parts;
+                let many = plan(&case, &data, row.isa(), row.name())?;
+                most_parts.set(most_parts.get().max(many.threads()));
+                same(&format!("cutting into {parts}"), bits(&case, &data, &many, &Backwards(parts))?)?;
+                same(&format!("one thread on a plan for {parts}"), bits(&case, &data, &many, &Serial)?)?;
+                if parts == 3 && many.threads() > 1 {
+                    same("a pool of fresh threads", bits(&case, &data, &many, &Threads(3))?)?;
+                    same("a pool with fewer threads than parts", bits(&case, &data, &many, &Threads(2))?)?;
+                    #[cfg(feature = "rayon")]
+                    same("rayon", bits(&case, &data, &many, &lightconv::parallel::Rayon::in_pool(&pool))?)?;
+                }
+            }
+            Ok(())
+        });
+        result.unwrap_or_else(|e| panic!("{}: {e}", row.name()));
+        assert!(most_parts.get() > 1, "{}: no case was cut into parts", row.name());
+    }
+}
+
+#[test]
+fn one_plan_runs_on_many_threads_at_once() {
+    let (here, _) = rows();
+    for row in here {
+        let result = runner(4).run(&accepted_cases(row, 60_000), |mut case| {
+            let plan = plan(&case, &Data::new(&case, Kind::Reals), row.isa(), row.name())?;
+            let weights = Data::new(&case, Kind::Reals).weights;
+            // Inputs of their own, and for each the bits of a run with nobody else around.
+            let inputs: Vec<(Case, Data)> = (0..4)
+                .map(|i| {
+                    case.seed = case.seed.wrapping_add(i);
+                    let mut data = Data::new(&case, Kind::Reals);
+                    data.weights.clone_from(&weights);
+                    (case.clone(), data)
+                })
+                .collect();
+            let alone: Vec<_> = inputs.iter().map(|(c, d)| bits(c, d, &plan, &Serial)).collect::<Result<_, _>>()?;
+            let together: Vec<bool> = std::thread::scope(|s| {
+                let mut running = Vec::new();
+                for ((c, d), want) in inputs.iter().zip(&alone) {
+                    let plan = &plan;
+                    running
+                        .push(s.spawn(move || (0..8).all(|_| bits(c, d, plan, &Serial).is_ok_and(|got| &got == want))));
+                }
+                running.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            if together.contains(&false) {
+                return Err(TestCaseError::fail("a run beside others gives another result"));
+            }
+            Ok(())
+        });
+        result.unwrap_or_else(|e| panic!("{}: {e}", row.name()));
+    }
+}
+
+#[test]
+fn plans_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<Conv2dPlan>();
+}
+
+/// A pool that breaks its promise.
+struct Broken(&'static [usize]);
+
+impl Parallel for Broken {
+    fn threads(&self) -> usize {
+        4
+    }
+
+    fn run(&self, _: usize, task: &(dyn Fn(usize) + Sync)) {
+        self.0.iter().for_each(|&t| task(t));
+    }
+}
+
+#[test]
+fn a_pool_that_breaks_its_promise_does_no_harm() {
+    use lightconv::{Conv2dShape, Dims, Epilogue, Layout, Options, View, ViewMut};
+    let shape = Conv2dShape::new(1, 32, 32, 32, 32, [3, 3]).pad(1);
+    let weights = vec![1.0; shape.weight_len().unwrap()];
+    let options = Options::new().threads(4);
+    let plan = Conv2dPlan::new(&shape, Layout::Nhwc, &weights, None, Epilogue::NONE, &options).unwrap();
+    assert_eq!(plan.threads(), 4);
+    let dims = Dims::new(1, 32, 32, 32);
+    let (input, mut output) = (vec![1.0; 32 * 32 * 32], vec![0.0; 32 * 32 * 32]);
+    let mut scratch = vec![0.0; plan.scratch_len()];
+    let mut run = |pool: Broken| {
+        let input = View::dense(Layout::Nhwc, dims, &input).unwrap();
+        let mut output = ViewMut::dense(Layout::Nhwc, dims, &mut output).unwrap();
+        plan.run_with(&pool, &input, None, &mut output, &mut scratch)
+    };
+    assert!(run(Broken(&[0, 1, 2, 3])).is_ok());
+    // Too many, and some that do not exist: the result is still right.
+    assert!(run(Broken(&[3, 2, 1, 0, 0, 3, 4, 63, 64, usize::MAX])).is_ok());
+    let error = run(Broken(&[0, 2, 3])).unwrap_err().to_string();
+    assert!(error.contains("expected 4"), "{error}");
+    assert!(run(Broken(&[])).is_err());
+}
