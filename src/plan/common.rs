@@ -114,12 +114,9 @@ pub(super) fn check_view(names: &Names, found: &Extent, layout: Layout, dims: Di
         return Err(Error::Argument { argument: names.layout, value: Value::Name(found.layout.name()), expected });
     }
     let got = found.dims;
-    for (argument, got, want) in [
-        (names.n, got.n, dims.n),
-        (names.h, got.h, dims.h),
-        (names.w, got.w, dims.w),
-        (names.c, got.c, dims.c),
-    ] {
+    for (argument, got, want) in
+        [(names.n, got.n, dims.n), (names.h, got.h, dims.h), (names.w, got.w, dims.w), (names.c, got.c, dims.c)]
+    {
         if got != want {
             return Err(Error::size(argument, got, Expected::Exactly(want)));
         }

@@ -202,7 +202,11 @@ fn as_pixels(e: &Extent) -> Extent {
     // Of a lone image the stride is not used; the row is as long as its last pixel's end.
     let pixel = if n == 1 { c } else { pixel };
     let row = (n - 1) * pixel + c;
-    Extent { layout: Layout::Nhwc, dims: Dims::new(1, 1, n, c), strides: Strides { image: row, row, pixel, channel: 1 } }
+    Extent {
+        layout: Layout::Nhwc,
+        dims: Dims::new(1, 1, n, c),
+        strides: Strides { image: row, row, pixel, channel: 1 },
+    }
 }
 
 fn dense_pixels(d: Dims) -> Extent {

@@ -50,7 +50,7 @@ impl ChannelShufflePlan {
         if groups == 0 {
             return Err(Error::size("groups", groups, Expected::AtLeast(1)));
         }
-        if dims.c % groups != 0 {
+        if !dims.c.is_multiple_of(groups) {
             return Err(Error::size("c", dims.c, Expected::MultipleOf(groups)));
         }
         let (isa, ops) = common::tier(options)?;
