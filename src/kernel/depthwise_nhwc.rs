@@ -145,7 +145,7 @@ unsafe fn block<
                     for r in 0..R {
                         if y >= r * S && y - r * S < K {
                             for kx in 0..K {
-                                if j >= kx && (j - kx) % S == 0 && (j - kx) / S < P {
+                                if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
                                     acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
                                 }
                             }

@@ -28,9 +28,9 @@
 //! 66, 53, 54, 48 and 56 % of peak, bound by unaligned loads; 5x5 63 and 65 %; 3x3 stride 2 34 %; four channels per group
 //! 79 %, eight 83 %.
 //!
-//! [`any`] takes any kernel size, stride and dilation. The input rows of a block are first copied into scratch with their
-//! padding, one run per phase of the stride, so that every tap of every output is a plain load; each is loaded anew.
+//! [`super::staged_nchw`] takes any kernel size, stride and dilation.
 
+use super::staged_nchw::Stage;
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -41,7 +41,7 @@ pub(crate) const MOST_ROWS: usize = 11;
 
 /// A block of output rows, for all groups.
 pub(crate) struct Tile {
-    /// Column 0 of the input rows of the window, in the first group's first channel; null outside. For [`any`], unused.
+    /// Column 0 of the input rows of the window, in the first group's first channel; null outside. For [`super::staged_nchw`], unused.
     pub rows: *const *const f32,
     pub groups: usize,
     /// Input channels of a group.
@@ -62,7 +62,7 @@ pub(crate) struct Tile {
     pub weights: *const f32,
     pub weights_group: usize,
     pub clamp: (f32, f32),
-    /// For [`any`]: kernel, stride and dilation; the staged rows, and the distances between channels, rows, and phases
+    /// For [`super::staged_nchw`]: kernel, stride and dilation; the staged rows, and the distances between channels, rows, and phases
     /// of the stride.
     pub kernel: [usize; 2],
     pub stride: [usize; 2],
@@ -302,7 +302,7 @@ unsafe fn shift<V: Vector>(x: V, next: V, n: usize) -> V {
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
+pub(super) unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     t: &Tile,
     mut acc: [[[V; NV]; R]; MR],
     g: usize,
@@ -338,45 +338,6 @@ unsafe fn store<V: Vector, const MR: usize, const R: usize, const NV: usize>(
     }
 }
 
-/// The micro-kernel for any kernel size, stride and dilation, on rows staged by [`DirectNchw::stage`], of one group.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-pub(crate) unsafe fn any<V: Vector, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
-    let [kh, kw] = t.kernel;
-    for x in (0..t.ow).step_by(NV * V::LANES) {
-        // SAFETY: as the caller promises; staged rows are whole tiles long.
-        unsafe {
-            let mut w = t.weights;
-            let mut acc = [[[V::zero(); NV]; R]; MR];
-            for m in 0..MR {
-                acc[m] = [[V::splat(*w.add(m)); NV]; R];
-            }
-            w = w.add(MR);
-            for c in 0..t.channels {
-                for ky in 0..kh {
-                    let first = t.staged.add(c * t.stage_channel + ky * t.dilation[0] * t.stage_row + x);
-                    for kx in 0..kw {
-                        let column = kx * t.dilation[1];
-                        let from = first.add(column % t.stride[1] * t.stage_phase + column / t.stride[1]);
-                        for r in 0..R {
-                            for v in 0..NV {
-                                let x = V::load(from.add(r * t.stride[0] * t.stage_row + v * V::LANES));
-                                for m in 0..MR {
-                                    acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
-                                }
-                            }
-                        }
-                        w = w.add(MR);
-                    }
-                }
-            }
-            store(t, acc, 0, x);
-        }
-    }
-}
-
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
 pub(crate) struct DirectNchw {
     pub lanes: usize,
@@ -390,9 +351,6 @@ pub(crate) struct DirectNchw {
     /// Cost of one vector multiply-add beside that of the tier's widest vector in a kernel bound by it.
     pub cost: f64,
 }
-
-/// Most vectors side by side in the instantiations of [`any`].
-const MOST_VECTORS: usize = 2;
 
 /// Output channels of a group from which on gathering inputs pays: see [`super::igemm_nchw`].
 const MANY_CHANNELS: usize = 16;
@@ -476,7 +434,7 @@ impl Algorithm for DirectNchw {
     }
 
     fn scratch_len(&self, p: &Problem) -> usize {
-        if self.is_any() { p.cg_in * self.stage_rows(p) * self.stage_row(p) } else { 0 }
+        if self.is_any() { self.stage(p).len() } else { 0 }
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -507,59 +465,8 @@ impl Algorithm for DirectNchw {
 }
 
 impl DirectNchw {
-    /// Input rows that a block of [`any`] reads, between the first and the last.
-    fn stage_rows(&self, p: &Problem) -> usize {
-        let s = &p.shape;
-        (self.rows - 1) * s.stride[0] + (s.kh - 1) * s.dilation[0] + 1
-    }
-
-    /// Length of a phase of a staged row: the taps of whole tiles of the widest micro-kernel.
-    fn stage_phase(&self, p: &Problem) -> usize {
-        let s = &p.shape;
-        p.ow.next_multiple_of(MOST_VECTORS * self.lanes) + (s.kw - 1) * s.dilation[1] / s.stride[1] + 1
-    }
-
-    fn stage_row(&self, p: &Problem) -> usize {
-        p.shape.stride[1].min((p.shape.kw - 1) * p.shape.dilation[1] + 1) * self.stage_phase(p)
-    }
-
-    /// Copies the input rows of a group that the block from output row `y` on reads into scratch, zeros around them.
-    ///
-    /// # Safety
-    /// `input` points to the group's first element; scratch has [`Algorithm::scratch_len`] floats.
-    unsafe fn stage(&self, job: &Job<'_>, input: *const f32, y: usize) {
-        let p = job.problem;
-        let (s, i) = (&p.shape, job.input_strides);
-        let (rows, row_len, phase_len) = (self.stage_rows(p), self.stage_row(p), self.stage_phase(p));
-        let (y0, _) = p.origin(y, 0);
-        let (left, stride) = (s.padding.left, s.stride[1]);
-        for (c, r) in (0..p.cg_in).flat_map(|c| (0..rows).map(move |r| (c, r))) {
-            // SAFETY: a row of scratch, and of the image if `y` is inside.
-            unsafe {
-                let to = core::slice::from_raw_parts_mut(job.scratch.add((c * rows + r) * row_len), row_len);
-                let y = y0 + r as isize;
-                if y < 0 || y >= s.h as isize {
-                    to.fill(0.0);
-                    continue;
-                }
-                let from = core::slice::from_raw_parts(input.add(c * i.channel + y as usize * i.row), s.w);
-                // Element `e` of phase `f` is column `e * stride + f - left`.
-                for (f, phase) in to.chunks_exact_mut(phase_len).enumerate() {
-                    let first = left.saturating_sub(f).div_ceil(stride).min(phase_len);
-                    let column = first * stride + f - left.min(first * stride + f);
-                    let count = s.w.saturating_sub(column).div_ceil(stride).min(phase_len - first);
-                    phase[..first].fill(0.0);
-                    if stride == 1 {
-                        phase[first..first + count].copy_from_slice(&from[column..column + count]);
-                    } else {
-                        for (e, x) in phase[first..first + count].iter_mut().enumerate() {
-                            *x = from[column + e * stride];
-                        }
-                    }
-                    phase[first + count..].fill(0.0);
-                }
-            }
-        }
+    fn stage(&self, p: &Problem) -> Stage {
+        Stage::new(p, self.rows, self.lanes)
     }
 
     /// Whether parts are groups rather than rows: fewer rows that two parts read, but the groups must be many.
@@ -580,7 +487,7 @@ impl DirectNchw {
         let mut rows = [core::ptr::null(); MOST_ROWS];
         if self.is_any() {
             // SAFETY: the group is inside the input.
-            unsafe { self.stage(job, input, y) };
+            unsafe { self.stage(p).fill(job, input, y) };
         } else {
             let window = (count - 1) * self.stride + self.k;
             for (r, row) in rows.iter_mut().enumerate().take(window) {
@@ -590,6 +497,7 @@ impl DirectNchw {
                 }
             }
         }
+        let stage = self.stage(p);
         let mut at = 0;
         for (channel, mr, micro) in self.chunks(p) {
             let c = first * p.cg_out + channel;
@@ -615,9 +523,9 @@ impl DirectNchw {
                     stride: s.stride,
                     dilation: s.dilation,
                     staged: job.scratch,
-                    stage_channel: self.stage_rows(p) * self.stage_row(p),
-                    stage_row: self.stage_row(p),
-                    stage_phase: self.stage_phase(p),
+                    stage_channel: stage.rows * stage.row,
+                    stage_row: stage.row,
+                    stage_phase: stage.phase,
                 });
             }
             at += mr * (p.k() + 1);

@@ -234,7 +234,7 @@ impl IgemmNchw {
         let range = Part { index: j, of: panels }.range(p.cg_out);
         let larger = p.cg_out.div_ceil(panels);
         // Panels before `more` have `larger` channels, the others one less.
-        let more = if p.cg_out % panels == 0 { panels } else { p.cg_out % panels };
+        let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
         let len = |mr: usize| (mr.next_multiple_of(4)) * (p.k() + 1);
         let at = j.min(more) * len(larger) + j.saturating_sub(more) * len(larger - 1);
         (range.start, range.len(), at)

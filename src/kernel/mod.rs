@@ -34,6 +34,7 @@ pub(crate) mod igemm_nhwc;
 pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod shuffle;
+pub(crate) mod staged_nchw;
 
 /// What a plan asks of an algorithm, with everything derived that several of them need.
 #[derive(Clone, Debug)]

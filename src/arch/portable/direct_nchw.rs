@@ -2,6 +2,7 @@
 
 use super::vector::F32x4;
 use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::staged_nchw;
 
 /// # Safety
 /// As [`direct_nchw::micro`].
@@ -11,10 +12,10 @@ unsafe fn micro<const K: usize, const S: usize, const MR: usize, const R: usize,
 }
 
 /// # Safety
-/// As [`direct_nchw::any`].
+/// As [`staged_nchw::any`].
 unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x4, MR, R, NV>(t) }
+    unsafe { staged_nchw::any::<F32x4, MR, R, NV>(t) }
 }
 
 /// Depthwise 3x3, stride 1: 4 rows x 4 pixels.

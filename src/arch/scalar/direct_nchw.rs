@@ -1,13 +1,14 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x1;
-use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::direct_nchw::{DirectNchw, Tile};
+use crate::kernel::staged_nchw;
 
 /// # Safety
-/// As [`direct_nchw::any`].
+/// As [`staged_nchw::any`].
 unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x1, MR, R, NV>(t) }
+    unsafe { staged_nchw::any::<F32x1, MR, R, NV>(t) }
 }
 
 /// Any kernel: 2 channels x 4 rows x 1 pixels.

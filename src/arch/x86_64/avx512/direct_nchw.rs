@@ -3,6 +3,7 @@
 use super::half::Half;
 use super::vector::F32x16;
 use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::staged_nchw;
 
 /// # Safety
 /// As [`direct_nchw::micro`].
@@ -23,11 +24,11 @@ unsafe fn narrow<const K: usize, const S: usize, const R: usize>(t: &Tile) {
 }
 
 /// # Safety
-/// As [`direct_nchw::any`].
+/// As [`staged_nchw::any`].
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::any::<F32x16, MR, R, NV>(t) }
+    unsafe { staged_nchw::any::<F32x16, MR, R, NV>(t) }
 }
 
 /// Depthwise 3x3, stride 1: 4 rows x 32 pixels.
