@@ -98,7 +98,7 @@ impl Cost {
     /// Cost of a global average pooling of an input of this size: one add per element, one multiply per output.
     ///
     /// # Errors
-    /// As [`Dims::len`], and a count that does not fit 64 bits.
+    /// As [`Dims::elements`], and a count that does not fit 64 bits.
     pub fn global_average_pool(input: Dims) -> Result<Cost, Error> {
         let adds = input.elements()? as u64;
         let multiplies = Dims::new(input.n, 1, 1, input.c).elements()? as u64;
@@ -109,7 +109,7 @@ impl Cost {
     /// Cost of a channel shuffle of a tensor of this size as a pass of its own: bytes only.
     ///
     /// # Errors
-    /// As [`Dims::len`], and a count that does not fit 64 bits.
+    /// As [`Dims::elements`], and a count that does not fit 64 bits.
     pub fn channel_shuffle(dims: Dims) -> Result<Cost, Error> {
         let elements = dims.elements()? as u64;
         Ok(Cost { bytes: bytes(&[elements, elements])?, ..Cost::default() })
@@ -118,7 +118,7 @@ impl Cost {
     /// Cost of the element-wise sum of two tensors of this size as a pass of its own.
     ///
     /// # Errors
-    /// As [`Dims::len`], and a count that does not fit 64 bits.
+    /// As [`Dims::elements`], and a count that does not fit 64 bits.
     pub fn addition(dims: Dims) -> Result<Cost, Error> {
         let elements = dims.elements()? as u64;
         Ok(Cost { adds: elements, bytes: bytes(&[elements; 3])?, ..Cost::default() })
@@ -127,7 +127,7 @@ impl Cost {
     /// Cost of the element-wise product of two tensors of this size.
     ///
     /// # Errors
-    /// As [`Dims::len`], and a count that does not fit 64 bits.
+    /// As [`Dims::elements`], and a count that does not fit 64 bits.
     pub fn multiplication(dims: Dims) -> Result<Cost, Error> {
         let elements = dims.elements()? as u64;
         let bytes = bytes(&[elements; 3])?;
@@ -137,7 +137,7 @@ impl Cost {
     /// Cost of the per-channel scale of a tensor of this size.
     ///
     /// # Errors
-    /// As [`Dims::len`], and a count that does not fit 64 bits.
+    /// As [`Dims::elements`], and a count that does not fit 64 bits.
     pub fn scale(dims: Dims) -> Result<Cost, Error> {
         let elements = dims.elements()? as u64;
         let factors = Dims::new(dims.n, 1, 1, dims.c).elements()? as u64;
