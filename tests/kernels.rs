@@ -20,7 +20,7 @@ fn traits(case: &Case, lanes: usize, parts: usize) -> Vec<&'static str> {
     let s = &case.shape;
     let strided = |p: &Placement| !p.exact || p.before + p.after + p.row_slack + p.outer_slack + p.offset > 0;
     [
-        ("channels that do not fill a vector", lanes == 1 || s.c_out % lanes != 0),
+        ("channels that do not fill a vector", lanes == 1 || !s.c_out.is_multiple_of(lanes)),
         ("several images", s.n > 1),
         ("strided input", strided(&case.input)),
         ("strided output", strided(&case.output)),
