@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench kernels -- dw_` measures those whose name contains `dw_`. Throughput counts multiplies.
 
+// `criterion_group!` makes a public function without documentation.
+#![allow(missing_docs)]
+
 #[allow(dead_code)]
 #[path = "speedup/buffer.rs"]
 mod buffer;

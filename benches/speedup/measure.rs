@@ -64,7 +64,7 @@ impl Case {
         self.samples.round(self.budget, || plan.run_with(pool, &input, None, &mut output, scratch))
     }
 
-    fn into_row(self) -> Row {
+    fn into_row(self, threads: usize) -> Row {
         let (min_us, median_us) = self.samples.summary();
         Row {
             name: self.name,
@@ -73,6 +73,7 @@ impl Case {
             cost: self.plan.cost(),
             min_us,
             median_us,
+            processor_us: self.samples.processor_us().filter(|_| threads == 1),
             calls: self.samples.calls(),
         }
     }
@@ -135,12 +136,12 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     bar.finish_and_clear();
 
     let layers = cases.len() - pairs.len();
-    let standards = cases.split_off(layers).into_iter().map(Case::into_row);
-    let rows: Vec<Row> = cases.into_iter().map(Case::into_row).collect();
+    let standards = cases.split_off(layers).into_iter().map(|c| c.into_row(args.threads));
+    let rows: Vec<Row> = cases.into_iter().map(|c| c.into_row(args.threads)).collect();
     let pairs = pairs.iter().zip(standards).map(|(pair, standard)| {
         let (dw, pw) = (&rows[pair.first], &rows[pair.first + 1]);
-        let light = (dw.cost.multiplies + pw.cost.multiplies, dw.min_us + pw.min_us);
-        let speedup = Speedup::of((standard.cost.multiplies, standard.min_us), light);
+        let light = (dw.cost.multiplies + pw.cost.multiplies, dw.us() + pw.us());
+        let speedup = Speedup::of((standard.cost.multiplies, standard.us()), light);
         PairRow { first: pair.first, standard, speedup }
     });
     Ok(Results {

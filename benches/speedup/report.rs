@@ -16,6 +16,9 @@ const PAIRS_TITLE: &str = "Depthwise separable pairs against the standard convol
 const PAIRS_NOTE: &str =
     "realised: measured over theoretical; above 100% where the standard convolution is further from the peak";
 
+const DISTURBED_NOTE: &str =
+    "\n* Other programs ran within every call: processor time in place of the clock's. Repeat on an idle machine.";
+
 /// Opens the file for [`write_json`].
 pub fn create(path: &Path) -> Result<File, String> {
     File::create(path).map_err(|e| format!("{}: {e}", path.display()))
@@ -33,6 +36,8 @@ struct Line<'a> {
     macs: u64,
     min_us: f64,
     median_us: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processor_us: Option<f64>,
     gmacs: f64,
     peak_gmacs: f64,
     bound_gmacs: f64,
@@ -91,7 +96,9 @@ fn line<'a>(results: &'a Results, row: &'a Row, pair: Option<PairFigures<'a>>) -
         macs: row.cost.multiplies,
         min_us: row.min_us,
         median_us: row.median_us,
-        gmacs: row.gmacs(),
+        processor_us: row.processor_us,
+        // Always by the clock: other tools set it beside figures taken by the clock.
+        gmacs: row.cost.multiplies as f64 / row.min_us / 1e3,
         peak_gmacs: results.ceilings.peak_gmacs,
         bound_gmacs: bound.gmacs,
         bound_by: bound.by,
@@ -126,6 +133,9 @@ fn write_text(out: &mut String, r: &Results) -> std::fmt::Result {
     }
     if !r.pairs.is_empty() {
         writeln!(out, "\n{PAIRS_TITLE}\n\n{}\n{PAIRS_NOTE}", pairs_table(r))?;
+    }
+    if r.rows.iter().chain(r.pairs.iter().map(|p| &p.standard)).any(Row::is_disturbed) {
+        writeln!(out, "{DISTURBED_NOTE}")?;
     }
     write_totals(out, r)
 }
@@ -165,7 +175,7 @@ fn layers_table(r: &Results) -> Table {
         t.add_row([
             row.name.clone(),
             format!("{:.2}", row.cost.multiplies as f64 / 1e6),
-            format!("{:.1}", row.min_us),
+            us(&[row]),
             format!("{:.1}", row.median_us),
             format!("{:.1}", row.gmacs()),
             percent(row.gmacs() / r.ceilings.peak_gmacs),
@@ -195,8 +205,8 @@ fn pairs_table(r: &Results) -> Table {
         let Speedup { theoretical, measured } = p.speedup;
         t.add_row([
             format!("{} + {}", dw.name, pw.name),
-            format!("{:.1}", dw.min_us + pw.min_us),
-            format!("{:.1}", p.standard.min_us),
+            us(&[dw, pw]),
+            us(&[&p.standard]),
             format!("{theoretical:.2}"),
             format!("{measured:.2}"),
             percent(p.speedup.realised()),
@@ -219,6 +229,12 @@ fn align(t: &mut Table, text: &[usize]) {
     for (i, column) in t.column_iter_mut().enumerate() {
         column.set_cell_alignment(if text.contains(&i) { CellAlignment::Left } else { CellAlignment::Right });
     }
+}
+
+/// The time of all of these together, marked where it is not that of the clock.
+fn us(rows: &[&Row]) -> String {
+    let mark = if rows.iter().any(|r| r.is_disturbed()) { "*" } else { "" };
+    format!("{mark}{:.1}", rows.iter().map(|r| r.us()).sum::<f64>())
 }
 
 fn percent(fraction: f64) -> String {
@@ -269,5 +285,16 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(text.lines().all(|l| l.len() < 200), "{text}");
+        assert!(!text.contains('*'), "{text}");
+    }
+
+    #[test]
+    fn disturbed_times_are_marked_and_explained() {
+        let mut results = sample();
+        results.pairs[0].standard.processor_us = Some(1000.0);
+        let text = text(&results);
+        assert!(text.contains("*1000.0") && text.contains("Other programs"), "{text}");
+        let last = lines(&results).last().unwrap();
+        assert_eq!((last.min_us, last.processor_us), (2000.0, Some(1000.0)));
     }
 }
