@@ -3,80 +3,19 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "common/pages.rs"]
+mod pages;
 
 use common::case::Backwards;
 use common::data::{Data, Kind};
 use common::rows::{cases, rows};
 use common::strategy::{accepted_cases, runner};
 use lightconv::{Conv2dPlan, Isa};
+use pages::{Arena, Flush, announced, explain_faults, map_guarded, page};
 use proptest::test_runner::TestCaseError;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-
-/// Which end of a slice touches the inaccessible pages.
-#[derive(Clone, Copy, Debug)]
-enum Flush {
-    End,
-    Start,
-}
-
-fn page() -> usize {
-    // SAFETY: no arguments that could be wrong.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).expect("a page size")
-}
-
-/// Maps `bytes`, rounded up to pages, between two inaccessible pages. Gives the first accessible byte and their number.
-fn map_guarded(bytes: usize) -> (*mut u8, usize) {
-    let page = page();
-    let inner = bytes.next_multiple_of(page).max(page);
-    // SAFETY: a fresh anonymous mapping touches no other memory.
-    let all = unsafe {
-        libc::mmap(std::ptr::null_mut(), inner + 2 * page, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0)
-    };
-    if all == libc::MAP_FAILED {
-        return (std::ptr::null_mut(), 0);
-    }
-    let first = all.cast::<u8>().wrapping_add(page);
-    // SAFETY: these pages are inside the mapping just made.
-    let opened = unsafe { libc::mprotect(first.cast(), inner, libc::PROT_READ | libc::PROT_WRITE) };
-    if opened != 0 {
-        // SAFETY: the mapping just made.
-        unsafe { libc::munmap(all, inner + 2 * page) };
-        return (std::ptr::null_mut(), 0);
-    }
-    (first, inner)
-}
-
-/// Memory for one slice at a time.
-struct Arena {
-    first: *mut u8,
-    bytes: usize,
-}
-
-impl Arena {
-    fn new() -> Self {
-        let (first, bytes) = map_guarded(16 << 20);
-        assert!(!first.is_null(), "no memory");
-        Arena { first, bytes }
-    }
-
-    /// Writes `data` flush against one end and gives the slice.
-    fn place(&mut self, data: &[f32], flush: Flush) -> &mut [f32] {
-        let bytes = size_of_val(data);
-        assert!(bytes <= self.bytes, "{bytes} bytes do not fit the arena");
-        let at = match flush {
-            Flush::End => self.bytes - bytes,
-            Flush::Start => 0,
-        };
-        // SAFETY: inside the mapping, which lives as long as the process, is borrowed as long as the slice, and is
-        // aligned: pages and `f32`s are multiples of four bytes.
-        let slice = unsafe { std::slice::from_raw_parts_mut(self.first.add(at).cast::<f32>(), data.len()) };
-        slice.copy_from_slice(data);
-        slice
-    }
-}
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The system's allocator; while a plan is being made, every block lies flush against an inaccessible page with its end,
 /// as far as its alignment lets it.
@@ -145,28 +84,6 @@ fn with_guarded_allocations<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What runs at the moment, for the signal handler: text and length.
-static TEXT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
-static LENGTH: AtomicUsize = AtomicUsize::new(0);
-
-/// Says what ran, and lets the fault happen again, now fatal.
-extern "C" fn on_fault(signal: libc::c_int) {
-    // SAFETY: the text is alive while it is announced, and these two calls are allowed in a signal handler.
-    unsafe {
-        libc::write(2, TEXT.load(Ordering::Acquire).cast(), LENGTH.load(Ordering::Acquire));
-        libc::signal(signal, libc::SIG_DFL);
-    }
-}
-
-fn announced<R>(text: &str, f: impl FnOnce() -> R) -> R {
-    LENGTH.store(0, Ordering::Release);
-    TEXT.store(text.as_ptr().cast_mut(), Ordering::Release);
-    LENGTH.store(text.len(), Ordering::Release);
-    let result = f();
-    LENGTH.store(0, Ordering::Release);
-    result
-}
-
 struct Arenas([Arena; 6]);
 
 impl Arenas {
@@ -203,12 +120,7 @@ impl Arenas {
 // One test in this binary: the signal handler and the announced text are the process's.
 #[test]
 fn nothing_outside_the_slices_is_touched() {
-    let handler = on_fault as extern "C" fn(libc::c_int);
-    for signal in [libc::SIGSEGV, libc::SIGBUS] {
-        // SAFETY: the handler keeps to what handlers may do.
-        let before = unsafe { libc::signal(signal, handler as libc::sighandler_t) };
-        assert_ne!(before, libc::SIG_ERR);
-    }
+    explain_faults();
     let arenas = std::cell::RefCell::new(Arenas(std::array::from_fn(|_| Arena::new())));
     let (here, _) = rows();
     assert!(!here.is_empty());

@@ -430,7 +430,7 @@ fn hostile_arguments_are_errors() {
         prop_assert!(global.is_err() || fits);
         prop_assert_eq!(global.is_ok(), fits && Cost::global_average_pool(dims).is_ok());
         let shuffle = ChannelShufflePlan::new(s.0, dims, layout, &options);
-        prop_assert_eq!(shuffle.is_ok(), fits && s.0 > 0 && dims.c % s.0 == 0);
+        prop_assert_eq!(shuffle.is_ok(), fits && s.0 > 0 && dims.c.is_multiple_of(s.0));
         for (kind, cost) in [
             (Elementwise::Add, Cost::addition(dims)),
             (Elementwise::Multiply, Cost::multiplication(dims)),

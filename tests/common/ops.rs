@@ -342,7 +342,8 @@ pub fn compare(case: &OpCase, data: &OpData, output: &[f32]) -> Result<(), Strin
         let i = dense.index(n, y, x, c);
         let (got, want, bound) = (f64::from(output[g.index(n, y, x, c)]), want[i], ku / (1.0 - ku) * absolute[i]);
         // Not `error > bound`: a NaN must fail.
-        if !((got - want).abs() <= bound) {
+        let within = (got - want).abs() <= bound;
+        if !within {
             return Err(format!(
                 "image {n}, row {y}, column {x}, channel {c} is {got}, expected {want:e} within {bound:e}"
             ));

@@ -1,4 +1,5 @@
 //! Slices that lie flush against inaccessible pages, and a word of what ran when one is touched. Unix only.
+#![allow(dead_code)] // every test binary uses a part of it
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -9,6 +10,33 @@ pub enum Flush {
     Start,
 }
 
+pub fn page() -> usize {
+    // SAFETY: no arguments that could be wrong.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).expect("a page size")
+}
+
+/// Maps `bytes`, rounded up to pages, between two inaccessible pages. Gives the first accessible byte and their number;
+/// null if there is no memory.
+pub fn map_guarded(bytes: usize) -> (*mut u8, usize) {
+    let page = page();
+    let inner = bytes.next_multiple_of(page).max(page);
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
+    // SAFETY: a fresh anonymous mapping touches no other memory.
+    let all = unsafe { libc::mmap(std::ptr::null_mut(), inner + 2 * page, libc::PROT_NONE, flags, -1, 0) };
+    if all == libc::MAP_FAILED {
+        return (std::ptr::null_mut(), 0);
+    }
+    let first = all.cast::<u8>().wrapping_add(page);
+    // SAFETY: these pages are inside the mapping just made.
+    if unsafe { libc::mprotect(first.cast(), inner, access) } != 0 {
+        // SAFETY: the mapping just made.
+        unsafe { libc::munmap(all, inner + 2 * page) };
+        return (std::ptr::null_mut(), 0);
+    }
+    (first, inner)
+}
+
 /// Memory for one slice at a time.
 pub struct Arena {
     first: *mut u8,
@@ -16,19 +44,10 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Some 16 MiB between two inaccessible pages, for the rest of the process.
+    /// 16 MiB, for the rest of the process.
     pub fn new() -> Self {
-        // SAFETY: no arguments that could be wrong.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).expect("a page size");
-        let bytes = (16usize << 20).next_multiple_of(page);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
-        // SAFETY: a fresh anonymous mapping touches no other memory.
-        let all = unsafe { libc::mmap(std::ptr::null_mut(), bytes + 2 * page, libc::PROT_NONE, flags, -1, 0) };
-        assert_ne!(all, libc::MAP_FAILED, "no memory");
-        let first = all.cast::<u8>().wrapping_add(page);
-        // SAFETY: these pages are inside the mapping just made.
-        let opened = unsafe { libc::mprotect(first.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE) };
-        assert_eq!(opened, 0, "no access to the mapping just made");
+        let (first, bytes) = map_guarded(16 << 20);
+        assert!(!first.is_null(), "no memory");
         Arena { first, bytes }
     }
 
