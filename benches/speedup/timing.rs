@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// A batch of calls lasts at least this long, so that reading the clock (some 30 ns) does not count.
 const LEAST_BATCH: Duration = Duration::from_micros(20);
 
-/// From this length on, the processor time of a batch is kept beside that of the clock. Shorter calls find quiet moments
+/// From this length on, the processor time of a call counts beside that of the clock. Shorter calls find quiet moments
 /// enough, and the system's accounting, wrong by some microseconds at times, would make them look faster than they are.
 const LEAST_PROCESSOR_TIME: Duration = Duration::from_millis(1);
 
@@ -66,7 +66,8 @@ impl Samples {
     /// The least processor time of the calling thread in a call, in microseconds, if the call is long and the system
     /// tells. It lies well below the least time on the clock where other programs took their turn within every call.
     pub fn processor_us(&self) -> Option<f64> {
-        self.processor.map(|s| s * 1e6)
+        let is_long = self.summary().0 >= LEAST_PROCESSOR_TIME.as_secs_f64() * 1e6;
+        self.processor.filter(|_| is_long).map(|s| s * 1e6)
     }
 
     /// How many calls have been timed.
@@ -82,7 +83,7 @@ fn time<E>(calls: u32, call: &mut impl FnMut() -> Result<(), E>) -> Result<Elaps
         call()?;
     }
     let clock = start.elapsed();
-    let processor = processor.and_then(|t| t.try_elapsed().ok()).filter(|_| clock >= LEAST_PROCESSOR_TIME);
+    let processor = processor.and_then(|t| t.try_elapsed().ok());
     Ok(Elapsed { clock, processor })
 }
 
@@ -128,6 +129,14 @@ mod tests {
         assert!(s.summary().0 >= 2000.0, "{:?}", s.summary());
         // A thread that sleeps uses next to no processor time.
         assert!(s.processor_us().is_none_or(|us| us < 1000.0), "{s:?}");
+    }
+
+    #[test]
+    fn processor_time_is_that_of_long_calls() {
+        let short = Samples { batch: 1, seconds: vec![0.9e-3, 2e-3], processor: Some(0.8e-3) };
+        assert_eq!(short.processor_us(), None);
+        let long = Samples { seconds: vec![1.5e-3, 2e-3], ..short };
+        assert!((long.processor_us().unwrap() - 800.0).abs() < 1e-9);
     }
 
     #[test]
