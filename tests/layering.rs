@@ -62,7 +62,7 @@ fn imports(code: &str) -> BTreeSet<String> {
         let rest = &code[at + "crate::".len()..];
         match rest.strip_prefix('{') {
             None => {
-                drop(found.insert(rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap().to_string()))
+                found.insert(rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap().to_string());
             }
             Some(list) => {
                 // Names at depth one of the braces.
@@ -139,7 +139,9 @@ fn imports_point_downwards() {
         if free.is_empty() {
             break;
         }
-        free.iter().for_each(|m| drop(left.remove(m)));
+        free.iter().for_each(|m| {
+            left.remove(m);
+        });
     }
     if !left.is_empty() {
         faults.push(format!("import each other in a circle, or lead to one: {left:?}"));
