@@ -333,10 +333,9 @@ fn pooled(pooling: Pooling, isa: Isa, layout: Layout, input: &[f32], kernel: usi
     let shape = Conv2dShape::new(1, 1, input.len(), 1, 1, [1, kernel]).pad_hw(0, pad);
     let plan = PoolPlan::new(pooling, &shape, layout, &Options::new().isa(isa)).unwrap();
     let mut output = vec![f32::NAN; plan.output_dims().w];
-    let mut scratch = vec![0.0; plan.scratch_len()];
     let input = View::dense(layout, plan.input_dims(), input).unwrap();
     let mut view = ViewMut::dense(layout, plan.output_dims(), &mut output).unwrap();
-    plan.run(&input, &mut view, &mut scratch).unwrap();
+    plan.run(&input, &mut view).unwrap();
     output
 }
 

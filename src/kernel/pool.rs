@@ -4,9 +4,9 @@
 //!
 //! - Channels last, those are the channels of a pixel, and the window is rows by columns of pixels. One load per tap:
 //!   bound by the load ports. Four vectors of channels run side by side, so that latency is hidden.
-//! - Channels first, a window is separable: rows are reduced to one line in scratch (outputs next to each other are
-//!   columns, taps are rows), then the line is reduced along itself, `KH + KW` taps instead of `KH * KW`. With stride 1
-//!   that is the same micro-kernel with taps one element apart; other strides have [`line`].
+//! - Channels first, those are the columns of a row, where windows are one element apart: taps of a vector of windows are
+//!   next to each other too. Windows two elements apart ([`line`]) separate even and odd elements in registers; other
+//!   strides, and windows that reach into the padding, are scalar.
 //!
 //! Taps in the padding do not take part, and the average is over those that do. The order in which the taps of one output
 //! are reduced depends on its window only, not on the cut into parts.
@@ -39,16 +39,23 @@ pub(crate) struct Windows {
 /// A micro-kernel over [`Windows`].
 pub(crate) type WindowsFn = unsafe fn(&Windows);
 
-/// Windows along a line.
+/// Windows along lines.
 pub(crate) struct Line {
     /// First tap of the first output.
     pub input: *const f32,
     /// Elements from one window to the next.
     pub step: usize,
+    pub rows: usize,
+    pub row_step: usize,
+    /// Taps of a row, next to each other.
     pub taps: usize,
-    /// Outputs.
+    /// Outputs of a line.
     pub count: usize,
     pub output: *mut f32,
+    /// Lines and the distances between them.
+    pub lines: usize,
+    pub input_line: usize,
+    pub output_line: usize,
     /// What a sum is divided by; 1 leaves it.
     pub divisor: f32,
 }
@@ -130,17 +137,22 @@ pub(crate) unsafe fn windows<V: Vector, R: Reduce>(w: &Windows) {
     for pixel in 0..w.pixels {
         let (input, output) =
             (w.input.wrapping_add(pixel * w.input_pixel), w.output.wrapping_add(pixel * w.output_pixel));
-        let mut i = 0;
-        // SAFETY: the vectors lie below `count`; the last one is partial.
+        // SAFETY: the vectors lie below `count`. The last one is moved back over outputs already done, or partial if there
+        // is no whole one.
         unsafe {
+            let mut i = 0;
             while i + 4 * V::LANES <= w.count {
                 block::<V, R, 4>(w, input.add(i), output.add(i), V::LANES);
                 i += 4 * V::LANES;
             }
-            while i < w.count {
-                let lanes = (w.count - i).min(V::LANES);
-                block::<V, R, 1>(w, input.add(i), output.add(i), lanes);
-                i += lanes;
+            while i + V::LANES <= w.count {
+                block::<V, R, 1>(w, input.add(i), output.add(i), V::LANES);
+                i += V::LANES;
+            }
+            if i < w.count {
+                let lanes = w.count.min(V::LANES);
+                let at = w.count - lanes;
+                block::<V, R, 1>(w, input.add(at), output.add(at), lanes);
             }
         }
     }
@@ -176,42 +188,96 @@ unsafe fn block<V: Vector, R: Reduce, const B: usize>(w: &Windows, input: *const
     }
 }
 
-/// Reduces every window of a line, any step; vectors where the step is 2.
+/// Reduces every window of every line, any step; vectors where the step is 2.
 ///
 /// # Safety
-/// The CPU has the tier of `V`; `(count - 1) * step + taps` floats are readable and `count` writable.
+/// The CPU has the tier of `V`; of every row `(count - 1) * step + taps` floats are readable, and `count` writable.
 #[inline(always)]
 pub(crate) unsafe fn line<V: Vector, R: Reduce>(l: &Line) {
-    let mut i = 0;
-    // SAFETY: output `i` reads the floats from `i * step` to `i * step + taps`. A vector of outputs has its last tap at
-    // `2 * (LANES - 1) + taps - 1`: of the last, unpaired tap's second vector the last lane is left out.
+    for line in 0..l.lines {
+        let input = l.input.wrapping_add(line * l.input_line);
+        let output = l.output.wrapping_add(line * l.output_line);
+        // SAFETY: output `i` reads the floats from `i * step` to `i * step + taps` of every row. The last vector of
+        // outputs is moved back over those already done, or partial if there is no whole one.
+        unsafe {
+            if l.step == 2 && l.count > 1 {
+                let mut i = 0;
+                while i + V::LANES <= l.count {
+                    pairs::<V, R, false>(l, input.add(2 * i), output.add(i), V::LANES);
+                    i += V::LANES;
+                }
+                if i < l.count && i > 0 {
+                    let last = l.count - V::LANES;
+                    pairs::<V, R, false>(l, input.add(2 * last), output.add(last), V::LANES);
+                } else if i < l.count {
+                    pairs::<V, R, true>(l, input, output, l.count);
+                }
+                continue;
+            }
+            for i in 0..l.count {
+                let mut all = R::START;
+                for row in 0..l.rows {
+                    for tap in 0..l.taps {
+                        all = R::one(all, *input.add(row * l.row_step + i * l.step + tap));
+                    }
+                }
+                *output.add(i) = if l.divisor == 1.0 { all } else { all / l.divisor };
+            }
+        }
+    }
+}
+
+/// `lanes` windows of a line with step 2; fewer than `LANES` only if `PARTIAL`.
+///
+/// # Safety
+/// As [`line`].
+#[inline(always)]
+unsafe fn pairs<V: Vector, R: Reduce, const PARTIAL: bool>(
+    l: &Line,
+    first: *const f32,
+    output: *mut f32,
+    lanes: usize,
+) {
+    // SAFETY: taps `t` and `t + 1` of all windows are the `2 * LANES` floats from `t` on, even and odd, of which the last
+    // is the last window's tap `t + 1`.
     unsafe {
-        while l.step == 2 && i + V::LANES <= l.count {
-            let input = l.input.add(2 * i);
-            let mut all = V::splat(R::START);
+        let mut all = V::splat(R::START);
+        for row in 0..l.rows {
+            let input = first.add(row * l.row_step);
+            // Floats of the row that belong to these windows.
+            let end = 2 * (lanes - 1) + l.taps;
+            let load = |at: usize| -> V {
+                if PARTIAL {
+                    V::load_range(input.wrapping_add(at), 0, end.saturating_sub(at).min(V::LANES))
+                } else {
+                    V::load(input.add(at))
+                }
+            };
             let mut tap = 0;
             while tap + 2 <= l.taps {
-                let (even, odd) = V::load(input.add(tap)).deinterleave(V::load(input.add(tap + V::LANES)));
+                let (even, odd) = load(tap).deinterleave(load(tap + V::LANES));
                 all = R::vector(R::vector(all, even), odd);
                 tap += 2;
             }
             if tap < l.taps {
-                let high = V::load_range(input.add(tap + V::LANES), 0, V::LANES - 1);
-                all = R::vector(all, V::load(input.add(tap)).deinterleave(high).0);
+                let last = if tap > 0 {
+                    // As the odd ones from the tap before: the floats end with the last window's last tap.
+                    load(tap - 1).deinterleave(load(tap - 1 + V::LANES)).1
+                } else {
+                    let rest = (end - tap).saturating_sub(V::LANES).min(V::LANES);
+                    let high = V::load_range(input.wrapping_add(V::LANES), 0, rest);
+                    load(0).deinterleave(high).0
+                };
+                all = R::vector(all, last);
             }
-            if l.divisor != 1.0 {
-                all = all.div(V::splat(l.divisor));
-            }
-            all.store(l.output.add(i));
-            i += V::LANES;
         }
-        while i < l.count {
-            let mut all = R::START;
-            for tap in 0..l.taps {
-                all = R::one(all, *l.input.add(i * l.step + tap));
-            }
-            *l.output.add(i) = all / l.divisor;
-            i += 1;
+        if l.divisor != 1.0 {
+            all = all.div(V::splat(l.divisor));
+        }
+        if PARTIAL {
+            all.store_first(output, lanes);
+        } else {
+            all.store(output);
         }
     }
 }
@@ -286,8 +352,6 @@ pub(crate) struct PoolJob {
     pub input_strides: Strides,
     pub output: *mut f32,
     pub output_strides: Strides,
-    /// Scratch of this part.
-    pub scratch: *mut f32,
 }
 
 /// The taps of one output on one axis that are in the image: the element of the first, and their number.
@@ -311,11 +375,6 @@ impl Pool {
         self.average && (s.kh, s.kw) == (s.h, s.w) && s.padding == Padding::default()
     }
 
-    /// Floats of scratch per part: a line, channels first.
-    pub(crate) fn scratch_len(&self) -> usize {
-        if self.layout == Layout::Nchw && !self.is_global() && self.shape.kh > 1 { self.shape.w } else { 0 }
-    }
-
     /// Into how many parts of equal work a run can be cut.
     pub(crate) fn units(&self) -> usize {
         let s = &self.shape;
@@ -334,8 +393,7 @@ impl Pool {
     /// Computes a part.
     ///
     /// # Safety
-    /// The CPU has the tier of the functions; the job's pointers and strides cover tensors of the shape, and its scratch
-    /// has [`scratch_len`](Self::scratch_len) floats of its own.
+    /// The CPU has the tier of the functions; the job's pointers and strides cover tensors of the shape.
     pub(crate) unsafe fn run(&self, job: &PoolJob, part: Part) {
         // SAFETY: as the caller promises.
         unsafe {
@@ -445,58 +503,62 @@ impl Pool {
     /// As [`run`](Self::run).
     unsafe fn nchw(&self, job: &PoolJob, part: Part) {
         let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
+        let (first_row, end_row) = inner(self.oh, s.stride[0], s.kh, s.padding.top, s.h);
         let (first, end) = inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
-        for unit in part.range(s.n * s.c_in * self.oh) {
+        let units = part.range(s.n * s.c_in * self.oh);
+        let mut unit = units.start;
+        while unit < units.end {
             let (plane, oy) = (unit / self.oh, unit % self.oh);
             let (n, c) = (plane / s.c_in, plane % s.c_in);
+            // Rows whose windows have the same extent go together, as far as the plane and the part reach.
+            let alike = if (first_row..end_row).contains(&oy) { end_row - oy } else { 1 };
+            let lines = alike.min(units.end - unit);
             let (y, rows) = taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
-            // SAFETY: the rows are in the image, scratch has `w` floats if the kernel has several rows, and the taps of
-            // every output are inside the line.
+            // A lone line's step is not used, and its product could overflow.
+            let input_line = if lines > 1 { s.stride[0] * i.row } else { 0 };
+            let (row_step, output_line) = (i.row, o.row);
+            // SAFETY: the taps of every output are in the image.
             unsafe {
                 let input = job.input.add(n * i.image + c * i.channel + y * i.row);
                 let output = job.output.add(n * o.image + c * o.channel + oy * o.row);
-                let source = if rows == 1 { input } else { job.scratch.cast_const() };
-                if rows > 1 {
-                    (self.windows)(&Windows {
-                        input,
-                        rows,
-                        row_step: i.row,
-                        columns: 1,
-                        column_step: 0,
-                        count: s.w,
-                        output: job.scratch,
-                        pixels: 1,
-                        input_pixel: 0,
-                        output_pixel: 0,
-                        divisor: 1.0,
-                    });
-                }
                 let mut ox = 0;
                 while ox < self.ow {
                     let count = if (first..end).contains(&ox) { end - ox } else { 1 };
                     let (x, columns) = taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
-                    let (input, output) = (source.add(x), output.add(ox));
-                    let divisor = self.divisor(rows * columns);
+                    let (input, output, divisor) = (input.add(x), output.add(ox), self.divisor(rows * columns));
                     if count > 1 && s.stride[1] == 1 {
                         (self.windows)(&Windows {
                             input,
-                            rows: 1,
-                            row_step: 0,
+                            rows,
+                            row_step,
                             columns,
                             column_step: 1,
                             count,
                             output,
-                            pixels: 1,
-                            input_pixel: 0,
-                            output_pixel: 0,
+                            pixels: lines,
+                            input_pixel: input_line,
+                            output_pixel: output_line,
                             divisor,
                         });
                     } else {
-                        (self.line)(&Line { input, step: s.stride[1], taps: columns, count, output, divisor });
+                        (self.line)(&Line {
+                            input,
+                            step: s.stride[1],
+                            rows,
+                            row_step,
+                            taps: columns,
+                            count,
+                            output,
+                            lines,
+                            input_line,
+                            output_line,
+                            divisor,
+                        });
                     }
                     ox += count;
                 }
             }
+            unit += lines;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The plan of a pooling.
 
-use super::common::{self, INPUT, OUTPUT, Shared, check_scratch, check_view, kernel_name, run_parts};
+use super::common::{self, INPUT, OUTPUT, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::Error;
@@ -20,10 +20,10 @@ pub enum Pooling {
     Average,
 }
 
-/// A max or average pooling, ready to run any number of times.
+/// A max or average pooling, ready to run any number of times. It needs no scratch.
 ///
 /// It keeps the promises of [`Conv2dPlan`](crate::Conv2dPlan): runs allocate nothing, one plan may run on many threads
-/// at once with a scratch each, and the bits do not depend on the executor.
+/// at once, and the bits do not depend on the executor.
 ///
 /// ```
 /// use lightconv::{Conv2dShape, Layout, Options, PoolPlan, Pooling, View, ViewMut};
@@ -33,11 +33,9 @@ pub enum Pooling {
 /// let plan = PoolPlan::new(Pooling::Max, &shape, Layout::Nhwc, &Options::new())?;
 /// let input: Vec<f32> = (0..8 * 8 * 4).map(|i| i as f32).collect();
 /// let mut output = vec![0.0; plan.output_dims().elements()?];
-/// let mut scratch = vec![0.0; plan.scratch_len()];
 /// plan.run(
 ///     &View::dense(Layout::Nhwc, plan.input_dims(), &input)?,
 ///     &mut ViewMut::dense(Layout::Nhwc, plan.output_dims(), &mut output)?,
-///     &mut scratch,
 /// )?;
 /// assert_eq!(output[0], input[(8 + 1) * 4]);
 /// # Ok::<(), lightconv::Error>(())
@@ -47,7 +45,6 @@ pub struct PoolPlan {
     pool: Pool,
     isa: Isa,
     parts: usize,
-    scratch_per_part: usize,
     cost: Cost,
 }
 
@@ -71,9 +68,7 @@ impl PoolPlan {
         let work = Cost::average_pool(shape)?;
         let cost = if average { work } else { Cost::max_pool(shape)? };
         let parts = common::parts(options, work.adds, pool.units());
-        // Whole cache lines, so that parts do not share one.
-        let scratch_per_part = pool.scratch_len().next_multiple_of(16);
-        Ok(PoolPlan { pooling, pool, isa, parts, scratch_per_part, cost })
+        Ok(PoolPlan { pooling, pool, isa, parts, cost })
     }
 
     /// Makes a plan of the average of every channel over all pixels of `input`; the output has one pixel.
@@ -87,48 +82,31 @@ impl PoolPlan {
         Self::new(Pooling::Average, &Conv2dShape::new(n, h, w, c, c, [h, w]).groups(c), layout, options)
     }
 
-    /// Computes on the calling thread. `scratch` is any memory of [`scratch_len`](Self::scratch_len) floats; what it
-    /// holds does not matter.
+    /// Computes on the calling thread.
     ///
     /// # Errors
-    /// Views whose layout or sizes are not the plan's, or a scratch that is too short. Nothing has been written then.
-    pub fn run(&self, input: &View<'_>, output: &mut ViewMut<'_>, scratch: &mut [f32]) -> Result<(), Error> {
-        self.run_with(&Serial, input, output, scratch)
+    /// Views whose layout or sizes are not the plan's. Nothing has been written then.
+    pub fn run(&self, input: &View<'_>, output: &mut ViewMut<'_>) -> Result<(), Error> {
+        self.run_with(&Serial, input, output)
     }
 
     /// Computes on the caller's threads.
     ///
     /// # Errors
     /// As [`run`](Self::run), and an executor that did not run every task.
-    pub fn run_with(
-        &self,
-        pool: &dyn Parallel,
-        input: &View<'_>,
-        output: &mut ViewMut<'_>,
-        scratch: &mut [f32],
-    ) -> Result<(), Error> {
+    pub fn run_with(&self, pool: &dyn Parallel, input: &View<'_>, output: &mut ViewMut<'_>) -> Result<(), Error> {
         check_view(&INPUT, &input.extent, self.layout(), self.input_dims())?;
         check_view(&OUTPUT, &output.extent, self.layout(), self.output_dims())?;
-        check_scratch(scratch.len(), self.scratch_len())?;
         let shared = Shared::new(PoolJob {
             input: input.data.as_ptr(),
             input_strides: input.strides(),
             output: output.data.as_mut_ptr(),
             output_strides: output.strides(),
-            scratch: scratch.as_mut_ptr(),
         });
         run_parts(pool, self.parts, &|part| {
-            let mut job = shared.get();
-            job.scratch = job.scratch.wrapping_add(part.index * self.scratch_per_part);
-            // SAFETY: the tier was found available when the plan was made; the views cover tensors of the shape's sizes;
-            // every part has scratch of its own and runs once.
-            unsafe { self.pool.run(&job, part) };
+            // SAFETY: the tier was found available when the plan was made; the views cover tensors of the shape's sizes.
+            unsafe { self.pool.run(&shared.get(), part) };
         })
-    }
-
-    /// Floats of scratch that a run needs, all parts together.
-    pub fn scratch_len(&self) -> usize {
-        self.parts.saturating_mul(self.scratch_per_part)
     }
 
     /// What is made of a window.

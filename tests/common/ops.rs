@@ -96,9 +96,8 @@ impl Plan {
 
     pub fn scratch_len(&self) -> usize {
         match self {
-            Plan::Pool(p) => p.scratch_len(),
             Plan::FullyConnected(p) => p.scratch_len(),
-            Plan::Shuffle(_) | Plan::Elementwise(_) => 0,
+            Plan::Pool(_) | Plan::Shuffle(_) | Plan::Elementwise(_) => 0,
         }
     }
 
@@ -129,7 +128,7 @@ impl Plan {
         scratch: &mut [f32],
     ) -> Result<(), Error> {
         match self {
-            Plan::Pool(p) => p.run_with(pool, input, output, scratch),
+            Plan::Pool(p) => p.run_with(pool, input, output),
             Plan::Shuffle(p) => p.run_with(pool, input, output),
             Plan::Elementwise(p) => p.run_with(pool, input, second.expect("a second input"), output),
             Plan::FullyConnected(p) => p.run_with(pool, input, second, output, scratch),
