@@ -395,7 +395,7 @@ fn number() -> impl Strategy<Value = usize> {
         1 => Just(0usize),
         1 => Just(usize::MAX),
         1 => Just(usize::MAX / 2 + 1),
-        1 => Just(1usize << 32),
+        1 => Just(1usize << (usize::BITS / 2)),
         1 => any::<usize>(),
     ]
 }
