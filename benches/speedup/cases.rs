@@ -175,7 +175,7 @@ mod tests {
             (with(r#""stride": 2"#, r#""stride": -2"#), "-2"),
             (with(r#""groups": 8"#, r#""groups": 3"#), "multiple of 3"),
             (with("648", "649"), "expected 648"),
-            (with(r#""c_in": 8"#, r#""c_in": 18446744073709551615"#), "c_in"),
+            (with(r#""c_in": 8"#, &format!(r#""c_in": {}"#, usize::MAX)), "c_in"),
         ] {
             let error = parse_layers(&text).unwrap_err();
             assert!(error.contains(says), "{text}\n{error}");

@@ -249,7 +249,7 @@ mod tests {
         let name = |bytes| c.level_of(bytes).unwrap().name.clone();
         assert_eq!(
             ["L1", "L2", "L2", "memory"],
-            [name(100), name(101), name(1000), name(1 << 40)].each_ref().map(|s| &**s)
+            [name(100), name(101), name(1000), name(1 << 30)].each_ref().map(|s| &**s)
         );
     }
 
