@@ -36,7 +36,6 @@
 
 extern crate alloc;
 
-#[allow(dead_code)]
 mod arch;
 pub mod cost;
 pub mod epilogue;

@@ -280,7 +280,12 @@ pub(crate) fn axis(
             return Err(Error::size(argument, value, Expected::AtMost(reach)));
         }
     }
-    let padded = len.checked_add(pads[0].1).and_then(|v| v.checked_add(pads[1].1)).ok_or(overflow)?;
+    // Positions in the padding are negative numbers elsewhere, so all must fit a signed one with room to spare.
+    let padded = len
+        .checked_add(pads[0].1)
+        .and_then(|v| v.checked_add(pads[1].1))
+        .filter(|&v| v <= isize::MAX as usize / 4)
+        .ok_or(overflow)?;
     if padded <= reach {
         // In taps, so that the message speaks of the argument that was passed.
         return Err(Error::size(kernel_name, k, Expected::AtMost((padded - 1) / dilation + 1)));

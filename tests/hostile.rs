@@ -415,3 +415,45 @@ proptest! {
         }
     }
 }
+
+/// Strides and dilations far beyond the image are silly and allowed: one output per axis, most taps in the padding.
+#[test]
+fn strides_and_dilations_beyond_the_image_are_computed() {
+    let far = [1usize << 12, 1 << 20, 1 << (usize::BITS / 2 + 6), 1 << (usize::BITS - 5), usize::MAX / 16];
+    let mut ran = 0;
+    for (groups, c_in, c_out) in [(1, 3, 5), (4, 4, 4), (4, 4, 8), (2, 8, 8)] {
+        for (far, both) in far.into_iter().flat_map(|f| [(f, false), (f, true)]) {
+            let near = Conv2dShape::new(1, 2, 3, c_in, c_out, [2, 2]).groups(groups);
+            let padding = Padding { top: far, left: if both { far } else { 1 }, bottom: 0, right: 0 };
+            let dilated = near.dilation_hw(far, if both { far } else { 1 }).padding(padding);
+            let strided = near.stride_hw(far, if both { far } else { 1 });
+            for shape in [dilated, strided] {
+                for row in registry::kernels().filter(|r| r.isa().is_available() && r.refuses(&shape).is_none()) {
+                    check_against_reference(&shape, row.layout(), &Options::new().isa(row.isa()).kernel(row.name()));
+                    ran += 1;
+                }
+                for layout in [Layout::Nhwc, Layout::Nchw] {
+                    check_against_reference(&shape, layout, &Options::new());
+                }
+            }
+        }
+    }
+    assert!(ran > 0, "no kernel takes such shapes");
+}
+
+fn check_against_reference(shape: &Conv2dShape, layout: Layout, options: &Options<'_>) {
+    let numbers = |n: usize| (0..n).map(|i| (i * 7 % 11) as f32 - 5.0).collect::<Vec<_>>();
+    let weights = numbers(shape.weight_len().unwrap());
+    let plan = Conv2dPlan::new(shape, layout, &weights, None, Epilogue::NONE, options).unwrap();
+    let input = numbers(plan.input_dims().elements().unwrap());
+    let input = View::dense(layout, plan.input_dims(), &input).unwrap();
+    let (mut output, mut want) = (
+        vec![f32::NAN; plan.output_dims().elements().unwrap()],
+        vec![f32::NAN; plan.output_dims().elements().unwrap()],
+    );
+    let mut scratch = vec![f32::NAN; plan.scratch_len()];
+    plan.run(&input, &mut ViewMut::dense(layout, plan.output_dims(), &mut output).unwrap(), &mut scratch).unwrap();
+    let view = &mut ViewMut::dense(layout, plan.output_dims(), &mut want).unwrap();
+    lightconv::reference::conv2d(shape, &input, &weights, None, view).unwrap();
+    assert_eq!(output, want, "{shape:?} by {}", plan.kernel_name());
+}

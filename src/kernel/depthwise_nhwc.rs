@@ -201,7 +201,8 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
     let mut c = 0;
     let mut weights = t.weights;
     let [kh, kw] = t.kernel;
-    let step = t.stride * t.pixel;
+    // Of use only where two of its pixels are inside; addresses of others wrap.
+    let step = t.stride.wrapping_mul(t.pixel);
     while c < t.channels {
         let lanes = (t.channels - c).min(V::LANES);
         // SAFETY: as the caller promises; `c + lanes <= channels`.
@@ -217,7 +218,7 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
                 for kx in 0..kw {
                     let w = V::load(weights);
                     weights = weights.add(V::LANES);
-                    let from = row.wrapping_add(kx * t.dilation * t.pixel + c);
+                    let from = row.wrapping_add((kx * t.dilation).wrapping_mul(t.pixel).wrapping_add(c));
                     let (first, end) = *t.valid.add(kx);
                     if first == 0 && end >= P && lanes == V::LANES {
                         for p in 0..P {
@@ -302,7 +303,6 @@ impl DepthwiseNhwc {
 
 impl Algorithm for DepthwiseNhwc {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
-        let s = &p.shape;
         if p.layout != Layout::Nhwc {
             Some("computes NHWC")
         } else if !self.grouped && (p.cg_in != 1 || p.cg_out != 1) {
@@ -311,14 +311,8 @@ impl Algorithm for DepthwiseNhwc {
             Some("computes groups that fit into a vector")
         } else if self.is_any() {
             None
-        } else if s.kh != self.k || s.kw != self.k {
-            Some("computes another kernel size")
-        } else if s.stride != [self.stride; 2] {
-            Some("computes another stride")
-        } else if s.dilation != [1, 1] {
-            Some("computes dense kernels only")
         } else {
-            None
+            p.differs_from(self.k, self.stride)
         }
     }
 
@@ -384,7 +378,8 @@ impl Algorithm for DepthwiseNhwc {
                 for r in 0..window {
                     let row = y0 + (r * dilation) as isize;
                     let inside = (0..s.h as isize).contains(&row);
-                    let pointer = base.wrapping_offset(row * i.row as isize + x0 * i.pixel as isize);
+                    let line = base.wrapping_offset(row.wrapping_mul(i.row as isize));
+                    let pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
                     // SAFETY: scratch has a word per row of the window.
                     unsafe { *rows.add(r) = if inside { pointer } else { core::ptr::null() } };
                 }

@@ -382,7 +382,6 @@ impl DirectNchw {
 
 impl Algorithm for DirectNchw {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
-        let s = &p.shape;
         if p.layout != Layout::Nchw {
             Some("computes NCHW")
         } else if self.micros.len() == 1 && (p.cg_in != 1 || p.cg_out != 1) {
@@ -390,41 +389,30 @@ impl Algorithm for DirectNchw {
         } else if p.cg_out >= MANY_CHANNELS {
             Some("computes groups of few output channels")
         } else if self.is_any() {
-            None
-        } else if s.kh != self.k || s.kw != self.k {
-            Some("computes another kernel size")
-        } else if s.stride != [self.stride; 2] {
-            Some("computes another stride")
-        } else if s.dilation != [1, 1] {
-            Some("computes dense kernels only")
+            self.stage(p).is_none().then_some("computes strides and dilations that do not reach far beyond the image")
         } else {
-            None
+            p.differs_from(self.k, self.stride)
         }
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let rows = (s.n * self.blocks(p) * self.rows) as f64;
+        let rows = (s.n * self.blocks(p)) as f64 * self.rows as f64;
         rows * p.ow.div_ceil(self.lanes) as f64 * s.c_out as f64 * (p.k() + 1) as f64 * self.cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
         let mut packed = Aligned::new(s.groups * self.group_len(p));
-        let mut out = packed.as_mut_slice().iter_mut();
-        let mut put = |v: f32| {
-            if let Some(o) = out.next() {
-                *o = v;
-            }
-        };
+        let mut out = packed.writer();
         for g in 0..s.groups {
             for (first, mr, _) in self.chunks(p) {
                 let channels = g * p.cg_out + first..g * p.cg_out + first + mr;
-                channels.clone().for_each(|o| put(source.bias(o)));
+                channels.clone().for_each(|o| out.put(source.bias(o)));
                 for c in 0..p.cg_in {
                     for ky in 0..s.kh {
                         for kx in 0..s.kw {
-                            channels.clone().for_each(|o| put(source.weight(o, c, ky, kx)));
+                            channels.clone().for_each(|o| out.put(source.weight(o, c, ky, kx)));
                         }
                     }
                 }
@@ -434,7 +422,7 @@ impl Algorithm for DirectNchw {
     }
 
     fn scratch_len(&self, p: &Problem) -> usize {
-        if self.is_any() { self.stage(p).len() } else { 0 }
+        self.stage(p).map_or(0, |s| s.len())
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -465,8 +453,9 @@ impl Algorithm for DirectNchw {
 }
 
 impl DirectNchw {
-    fn stage(&self, p: &Problem) -> Stage {
-        Stage::new(p, self.rows, self.lanes)
+    /// Staged rows, of the row for any shape only.
+    fn stage(&self, p: &Problem) -> Option<Stage> {
+        if self.is_any() { Stage::new(p, self.rows, self.lanes) } else { None }
     }
 
     /// Whether parts are groups rather than rows: fewer rows that two parts read, but the groups must be many.
@@ -485,9 +474,10 @@ impl DirectNchw {
         let (y0, _) = p.origin(y, 0);
         let input = job.input.wrapping_add(image * i.image + first * p.cg_in * i.channel);
         let mut rows = [core::ptr::null(); MOST_ROWS];
-        if self.is_any() {
+        let stage = self.stage(p);
+        if let Some(stage) = &stage {
             // SAFETY: the group is inside the input.
-            unsafe { self.stage(p).fill(job, input, y) };
+            unsafe { stage.fill(job, input, y) };
         } else {
             let window = (count - 1) * self.stride + self.k;
             for (r, row) in rows.iter_mut().enumerate().take(window) {
@@ -497,7 +487,6 @@ impl DirectNchw {
                 }
             }
         }
-        let stage = self.stage(p);
         let mut at = 0;
         for (channel, mr, micro) in self.chunks(p) {
             let c = first * p.cg_out + channel;
@@ -523,9 +512,9 @@ impl DirectNchw {
                     stride: s.stride,
                     dilation: s.dilation,
                     staged: job.scratch,
-                    stage_channel: stage.rows * stage.row,
-                    stage_row: stage.row,
-                    stage_phase: stage.phase,
+                    stage_channel: stage.map_or(0, |s| s.rows * s.row),
+                    stage_row: stage.map_or(0, |s| s.row),
+                    stage_phase: stage.map_or(0, |s| s.phase),
                 });
             }
             at += mr * (p.k() + 1);

@@ -125,7 +125,7 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
     let (mut from, mut to) = (0, 0);
     let mut weights = t.weights;
     let [kh, kw] = t.kernel;
-    let step = t.stride * t.pixel;
+    let step = t.stride.wrapping_mul(t.pixel);
     while to < t.channels {
         let stored = (t.channels - to).min(t.block_out);
         let loaded = stored / t.group_out * t.group_in;
@@ -144,7 +144,7 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
                     for kx in 0..kw {
                         let w = V::load(weights);
                         weights = weights.add(V::LANES);
-                        let pixel = row.wrapping_add(kx * t.dilation * t.pixel + from);
+                        let pixel = row.wrapping_add((kx * t.dilation).wrapping_mul(t.pixel).wrapping_add(from));
                         let (first, end) = *t.valid.add(kx);
                         for p in 0..P {
                             if p >= first && p < end {

@@ -261,26 +261,20 @@ impl Algorithm for IgemmNhwc {
         let s = &p.shape;
         let group_len: usize = (0..self.panels(p)).map(|j| self.panel_len(p, j)).sum();
         let mut packed = Aligned::new(s.groups * group_len + p.cg_in.max(s.kw * p.cg_in));
-        // The rest stays zero: the row that pixels in the padding point to.
-        let (panels, _zeros) = packed.as_mut_slice().split_at_mut(s.groups * group_len);
-        let mut out = panels.iter_mut();
-        let mut put = |v: f32| {
-            if let Some(o) = out.next() {
-                *o = v;
-            }
-        };
+        // What is not written stays zero: the row that pixels in the padding point to.
+        let mut out = packed.writer();
         for g in 0..s.groups {
             for j in 0..self.panels(p) {
                 let first = j * self.nr();
                 let width = (p.cg_out - first).min(self.nr());
                 let padded = width.next_multiple_of(self.lanes);
                 let channel = |i: usize| g * p.cg_out + first + i;
-                (0..padded).for_each(|i| put(if i < width { source.bias(channel(i)) } else { 0.0 }));
+                (0..padded).for_each(|i| out.put(if i < width { source.bias(channel(i)) } else { 0.0 }));
                 for ky in 0..s.kh {
                     for kx in 0..s.kw {
                         for c in 0..p.cg_in {
                             for i in 0..padded {
-                                put(if i < width { source.weight(channel(i), c, ky, kx) } else { 0.0 });
+                                out.put(if i < width { source.weight(channel(i), c, ky, kx) } else { 0.0 });
                             }
                         }
                     }
@@ -460,7 +454,8 @@ impl IgemmNhwc {
         // Pixels side by side, few channels: one run per kernel row.
         let merged = self.merges(p) && i.pixel == s.c_in;
         let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
-        let step = s.stride[1] * i.pixel;
+        // Of use only where two of its pixels are inside; addresses of others wrap.
+        let step = s.stride[1].wrapping_mul(i.pixel);
         let mut segments = 0;
         for ky in 0..s.kh {
             for kx in 0..columns {
@@ -472,7 +467,7 @@ impl IgemmNhwc {
                     let count = (p.ow - ox).min(mr - m);
                     let (y0, x0) = p.origin(oy, ox);
                     let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
-                    let row = base.wrapping_offset(y * i.row as isize);
+                    let row = base.wrapping_offset(y.wrapping_mul(i.row as isize));
                     let last = x + ((count - 1) * s.stride[1] + reach) as isize;
                     // SAFETY: a segment per tap at most, `mr` pointers each.
                     let pointers =

@@ -62,6 +62,20 @@ impl Problem {
         self.cg_in * self.shape.kh * self.shape.kw
     }
 
+    /// How it differs from a dense `k` x `k` kernel of this stride, if it does.
+    pub(crate) fn differs_from(&self, k: usize, stride: usize) -> Option<&'static str> {
+        let s = &self.shape;
+        if [s.kh, s.kw] != [k; 2] {
+            Some("computes another kernel size")
+        } else if s.stride != [stride; 2] {
+            Some("computes another stride")
+        } else if s.dilation != [1, 1] {
+            Some("computes dense kernels only")
+        } else {
+            None
+        }
+    }
+
     /// First input row and column that output row `oy` and column `ox` read; negative in the padding.
     pub(crate) fn origin(&self, oy: usize, ox: usize) -> (isize, isize) {
         let s = &self.shape;

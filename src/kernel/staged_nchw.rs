@@ -23,6 +23,10 @@ use crate::vector::Vector;
 /// Most vectors side by side in the instantiations.
 const MOST_VECTORS: usize = 2;
 
+/// Most floats that are staged: 64 MiB. Strides and dilations far beyond the image would ask for any amount, nearly all of
+/// it zeros; [`super::igemm_nchw`] computes those.
+const MOST_FLOATS: usize = 1 << 24;
+
 /// Sizes of the staged rows of a problem.
 #[derive(Clone, Copy)]
 pub(crate) struct Stage {
@@ -37,17 +41,16 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// For blocks of `rows` output rows and vectors of `lanes`.
-    pub(crate) fn new(p: &Problem, rows: usize, lanes: usize) -> Self {
+    /// For blocks of `rows` output rows and vectors of `lanes`; nothing if it would take more than [`MOST_FLOATS`].
+    pub(crate) fn new(p: &Problem, rows: usize, lanes: usize) -> Option<Self> {
         let s = &p.shape;
-        let reach = (s.kw - 1) * s.dilation[1];
-        let phase = p.ow.next_multiple_of(MOST_VECTORS * lanes) + reach / s.stride[1] + 1;
-        Stage {
-            channels: p.cg_in,
-            rows: (rows - 1) * s.stride[0] + (s.kh - 1) * s.dilation[0] + 1,
-            row: s.stride[1].min(reach + 1) * phase,
-            phase,
-        }
+        // Reaches of a checked shape do not overflow; what is made of them may.
+        let (down, across) = ((s.kh - 1) * s.dilation[0], (s.kw - 1) * s.dilation[1]);
+        let phase = p.ow.next_multiple_of(MOST_VECTORS * lanes).checked_add(across / s.stride[1] + 1)?;
+        let rows = (rows - 1).checked_mul(s.stride[0])?.checked_add(down + 1)?;
+        let row = s.stride[1].min(across + 1).checked_mul(phase)?;
+        let len = p.cg_in.checked_mul(rows)?.checked_mul(row)?;
+        (len <= MOST_FLOATS).then_some(Stage { channels: p.cg_in, rows, row, phase })
     }
 
     /// Floats in all.

@@ -29,10 +29,26 @@ impl Aligned {
         self.lines.as_ptr().cast()
     }
 
+    /// For writing elements front to back.
+    pub(crate) fn writer(&mut self) -> Writer<'_> {
+        Writer(self.as_mut_slice().iter_mut())
+    }
+
     /// All elements.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: `Line` is sixteen floats without padding, and the vector holds at least `len` of them.
         unsafe { core::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Writes elements one after the other; what lies beyond the end is dropped.
+pub(crate) struct Writer<'a>(core::slice::IterMut<'a, f32>);
+
+impl Writer<'_> {
+    pub(crate) fn put(&mut self, value: f32) {
+        if let Some(element) = self.0.next() {
+            *element = value;
+        }
     }
 }
 
