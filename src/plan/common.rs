@@ -1,4 +1,4 @@
-//! What the plans of the operations beside convolution share: the tier, the parts, the checks of views.
+//! What the plans share: the tier, the parts, the checks of views.
 
 use super::Options;
 use crate::arch;
@@ -10,8 +10,9 @@ use crate::parallel::Parallel;
 use crate::tensor::{Dims, Extent, Layout};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Elements that a part should read at least: some five microseconds, what waking a thread costs.
-const PART_ELEMENTS: u64 = 32_768;
+/// Elements that a part of an operation beside convolution should read at least: some five microseconds, what waking a
+/// thread costs.
+pub(super) const PART_ELEMENTS: u64 = 32_768;
 
 /// Parts are counted in the bits of a word.
 const MOST_PARTS: usize = 64;
@@ -36,33 +37,41 @@ macro_rules! kernel_name {
 }
 pub(super) use kernel_name;
 
-/// The tier that the options ask for, with its kernels.
+/// The tier that the options ask for.
 ///
 /// # Errors
-/// A tier that cannot be had, zero threads, or a kernel asked for by name.
+/// A tier that cannot be had, or zero threads.
+pub(super) fn cap(options: &Options<'_>) -> Result<Isa, Error> {
+    if options.threads == 0 {
+        return Err(Error::size("threads", 0, Expected::AtLeast(1)));
+    }
+    match options.isa {
+        Some(isa) => isa.require(),
+        None => Isa::best(),
+    }
+}
+
+/// The tier that the options ask for, with its operations beside convolution.
+///
+/// # Errors
+/// As [`cap`], or a kernel asked for by name.
 pub(super) fn tier(options: &Options<'_>) -> Result<(Isa, &'static Ops), Error> {
     if options.kernel.is_some() {
         let expected = "none: the operation has one kernel per tier";
         return Err(Error::Unsupported { argument: "kernel", value: Value::Name("a name"), expected });
     }
-    if options.threads == 0 {
-        return Err(Error::size("threads", 0, Expected::AtLeast(1)));
-    }
-    let isa = match options.isa {
-        Some(isa) => isa.require()?,
-        None => Isa::best()?,
-    };
+    let isa = cap(options)?;
     let ops = arch::ops(isa).ok_or(Error::Isa { isa: isa.name(), expected: "a tier of this architecture" })?;
     Ok((isa, ops))
 }
 
-/// Into how many parts a run that reads so many elements is cut.
-pub(super) fn parts(options: &Options<'_>, elements: u64, units: usize) -> usize {
-    let worth = usize::try_from(elements / PART_ELEMENTS).unwrap_or(usize::MAX);
+/// Into how many parts a run is cut: as many as there are threads and units of work, and `worth` a thread's waking.
+pub(super) fn parts(options: &Options<'_>, worth: u64, units: usize) -> usize {
+    let worth = usize::try_from(worth).unwrap_or(usize::MAX);
     options.threads.min(MOST_PARTS).min(worth).min(units).max(1)
 }
 
-/// Runs every part once: `parts` of them, or one if there is one thread.
+/// Runs every part once: `parts` of them, or one if there is one thread; the result is the same, and the caches warmer.
 ///
 /// # Errors
 /// An executor that did not run every task.

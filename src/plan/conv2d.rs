@@ -1,19 +1,19 @@
 //! The plan of a convolution.
 
+use super::common::{self, INPUT, OUTPUT, RESIDUAL, Shared, check_scratch, check_view, run_parts};
 use crate::cost::Cost;
 use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
 use crate::isa::Isa;
 use crate::kernel::finish::Finish;
-use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem};
+use crate::kernel::{Job, Kernel, NO_CLAMP, Problem};
 use crate::pack::{Aligned, Source};
 use crate::parallel::{Parallel, Serial};
 use crate::registry;
 use crate::shape::Conv2dShape;
-use crate::tensor::{Dims, Extent, Layout, Strides, View, ViewMut};
+use crate::tensor::{Dims, Layout, Strides, View, ViewMut};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 /// How a plan is made: the cap on the instruction set, the threads, the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +57,6 @@ impl Default for Options<'_> {
 
 /// Multiplies that a part should have at least: some five microseconds of a fast core, what waking a thread costs.
 const PART_MULTIPLIES: u64 = 150_000;
-
-/// Parts are counted in the bits of a word.
-const MOST_PARTS: usize = 64;
 
 /// A convolution, ready to run any number of times: kernel chosen, weights packed, scratch sized.
 ///
@@ -107,19 +104,12 @@ impl Conv2dPlan {
             return Err(Error::size("bias length", b.len(), Expected::Exactly(shape.c_out)));
         }
         epilogue.activation.check()?;
-        if options.threads == 0 {
-            return Err(Error::size("threads", 0, Expected::AtLeast(1)));
-        }
-        let cap = match options.isa {
-            Some(isa) => isa.require()?,
-            None => Isa::best()?,
-        };
+        let cap = common::cap(options)?;
         let kernel = registry::select(&problem, cap, options.kernel)?;
         let source = Source { weights, bias, cg_in: problem.cg_in, kh: shape.kh, kw: shape.kw };
         let packed = kernel.algorithm.pack(&problem, &source);
         let cost = Cost::of(shape)?;
-        let worth = usize::try_from(cost.multiplies / PART_MULTIPLIES).unwrap_or(usize::MAX).max(1);
-        let parts = options.threads.min(MOST_PARTS).min(worth).min(kernel.algorithm.units(&problem)).max(1);
+        let parts = common::parts(options, cost.multiplies / PART_MULTIPLIES, kernel.algorithm.units(&problem));
         // Whole cache lines, so that parts do not share one.
         let scratch_per_part = kernel.algorithm.scratch_len(&problem).next_multiple_of(16);
         let asked = options.kernel.is_some();
@@ -148,8 +138,9 @@ impl Conv2dPlan {
         output: &mut ViewMut<'_>,
         scratch: &mut [f32],
     ) -> Result<(), Error> {
-        self.check_view("input layout", "input", &input.extent, self.input_dims())?;
-        self.check_view("output layout", "output", &output.extent, self.output_dims())?;
+        let layout = self.layout();
+        check_view(&INPUT, &input.extent, layout, self.input_dims())?;
+        check_view(&OUTPUT, &output.extent, layout, self.output_dims())?;
         match (self.epilogue.residual, residual) {
             (Residual::None, None) => {}
             (Residual::None, Some(_)) => {
@@ -160,11 +151,9 @@ impl Conv2dPlan {
                 let expected = Expected::Text("a view of the output's size");
                 return Err(Error::Argument { argument: "residual", value: Value::Name("none"), expected });
             }
-            (_, Some(r)) => self.check_view("residual layout", "residual", &r.extent, self.output_dims())?,
+            (_, Some(r)) => check_view(&RESIDUAL, &r.extent, layout, self.output_dims())?,
         }
-        if scratch.len() < self.scratch_len() {
-            return Err(Error::size("scratch length", scratch.len(), Expected::AtLeast(self.scratch_len())));
-        }
+        check_scratch(scratch.len(), self.scratch_len())?;
         let clamp = self.epilogue.activation.as_clamp();
         let finish = (clamp.is_none() || residual.is_some()).then(|| Finish {
             function: self.kernel.finish,
@@ -176,70 +165,25 @@ impl Conv2dPlan {
             (Some(c), None) => c,
             _ => NO_CLAMP,
         };
-        let shared = Shared {
-            input: input.data.as_ptr(),
-            output: output.data.as_mut_ptr(),
-            scratch: scratch.as_mut_ptr(),
-            finish,
-        };
+        let shared = Shared::new((input.data.as_ptr(), output.data.as_mut_ptr(), scratch.as_mut_ptr(), finish));
         let (input_strides, output_strides) = (input.strides(), output.strides());
-        // As many parts as were planned, or one if there is one thread: the result is the same, and the caches warmer.
-        let of = if pool.threads() == 1 { 1 } else { self.parts };
-        let started = AtomicU64::new(0);
-        let task = |index: usize| {
-            let bit = if index < of { 1u64 << index } else { 0 };
-            if bit == 0 || started.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
-                return;
-            }
-            let shared = &shared;
+        run_parts(pool, self.parts, &|part| {
+            let (input, output, scratch, finish) = shared.get();
             let job = Job {
                 problem: &self.problem,
                 weights: self.packed.as_ptr(),
-                input: shared.input,
+                input,
                 input_strides,
-                output: shared.output,
+                output,
                 output_strides,
                 clamp,
-                finish: shared.finish,
-                scratch: shared.scratch.wrapping_add(index * self.scratch_per_part),
+                finish,
+                scratch: scratch.wrapping_add(part.index * self.scratch_per_part),
             };
             // SAFETY: the tier was found available when the plan was made; the views cover tensors of the problem's
             // sizes with these strides; every part has scratch of its own and runs once.
-            unsafe { self.kernel.algorithm.run(&job, Part { index, of }) };
-        };
-        if of == 1 {
-            task(0);
-        } else {
-            pool.run(of, &task);
-        }
-        let done = started.into_inner().count_ones() as usize;
-        if done != of {
-            return Err(Error::size("tasks run by the executor", done, Expected::Exactly(of)));
-        }
-        Ok(())
-    }
-
-    fn check_view(&self, layout: &'static str, name: &'static str, e: &Extent, want: Dims) -> Result<(), Error> {
-        if e.layout != self.problem.layout {
-            let expected = Expected::Text(match self.problem.layout {
-                Layout::Nhwc => "nhwc, as the plan was made",
-                Layout::Nchw => "nchw, as the plan was made",
-            });
-            return Err(Error::Argument { argument: layout, value: Value::Name(e.layout.name()), expected });
-        }
-        let names = match name {
-            "input" => ["input n", "input h", "input w", "input c"],
-            "output" => ["output n", "output h", "output w", "output c"],
-            _ => ["residual n", "residual h", "residual w", "residual c"],
-        };
-        let got = [e.dims.n, e.dims.h, e.dims.w, e.dims.c];
-        let want = [want.n, want.h, want.w, want.c];
-        for ((argument, got), want) in names.into_iter().zip(got).zip(want) {
-            if got != want {
-                return Err(Error::size(argument, got, Expected::Exactly(want)));
-            }
-        }
-        Ok(())
+            unsafe { self.kernel.algorithm.run(&job, part) };
+        })
     }
 
     /// Floats of scratch that a run needs, all parts together.
@@ -308,14 +252,3 @@ impl core::fmt::Debug for Conv2dPlan {
             .finish_non_exhaustive()
     }
 }
-
-/// What the tasks of a run share.
-struct Shared {
-    input: *const f32,
-    output: *mut f32,
-    scratch: *mut f32,
-    finish: Option<Finish>,
-}
-
-// SAFETY: tasks read the input and the residual, and write disjoint elements of output and scratch.
-unsafe impl Sync for Shared {}

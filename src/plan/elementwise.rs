@@ -1,6 +1,6 @@
 //! The plan of an element-wise operation on two tensors.
 
-use super::common::{self, INPUT, OUTPUT, SECOND, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, SECOND, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::Error;
@@ -67,7 +67,7 @@ impl ElementwisePlan {
             Elementwise::Multiply => ([ops.multiply; 2], Cost::multiplication(dims)?),
             Elementwise::Scale => ([ops.multiply, ops.scale], Cost::scale(dims)?),
         };
-        let parts = common::parts(options, elements as u64, elements);
+        let parts = common::parts(options, elements as u64 / PART_ELEMENTS, elements);
         Ok(ElementwisePlan { operation, dims, layout, isa, functions, parts, cost })
     }
 

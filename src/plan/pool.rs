@@ -1,6 +1,6 @@
 //! The plan of a pooling.
 
-use super::common::{self, INPUT, OUTPUT, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::Error;
@@ -67,7 +67,7 @@ impl PoolPlan {
         // Both kinds read what an average adds.
         let work = Cost::average_pool(shape)?;
         let cost = if average { work } else { Cost::max_pool(shape)? };
-        let parts = common::parts(options, work.adds, pool.units());
+        let parts = common::parts(options, work.adds / PART_ELEMENTS, pool.units());
         Ok(PoolPlan { pooling, pool, isa, parts, cost })
     }
 

@@ -1,6 +1,6 @@
 //! The plan of a channel shuffle.
 
-use super::common::{self, INPUT, OUTPUT, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::{Error, Expected};
@@ -58,7 +58,7 @@ impl ChannelShufflePlan {
             Layout::Nhwc => dims.n * dims.h,
             Layout::Nchw => dims.n * dims.c,
         };
-        let parts = common::parts(options, elements as u64, units);
+        let parts = common::parts(options, elements as u64 / PART_ELEMENTS, units);
         let cost = Cost::channel_shuffle(dims)?;
         Ok(ChannelShufflePlan { groups, dims, layout, isa, function: ops.shuffle, parts, cost })
     }
