@@ -129,32 +129,63 @@ unsafe fn block<
                 continue;
             }
             let row = row.wrapping_add(c);
-            // Kernel rows that meet this input row, one per output row at most.
-            let mut w = [[V::zero(); K]; R];
-            for r in 0..R {
-                if y >= r * S && y - r * S < K {
-                    for kx in 0..K {
-                        w[r][kx] = V::load(weights.add(((y - r * S) * K + kx) * V::LANES));
-                    }
+            acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, K, V::zero());
+        }
+        finish_tile::<V, R, P>(t, acc, c, lanes);
+    }
+}
+
+/// Adds what input row `y` of the window contributes to a tile. Its pixels have `lanes` channels from `row` on, permuted by
+/// `index` if `PERMUTE`; the weights of a kernel row are `pitch` vectors after those of the one before.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+#[rustfmt::skip]
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn window_row<
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    const PERMUTE: bool,
+>(
+    t: &Tile,
+    mut acc: [[V; P]; R],
+    y: usize,
+    row: *const f32,
+    lanes: usize,
+    weights: *const f32,
+    pitch: usize,
+    index: V,
+) -> [[V; P]; R] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        // Kernel rows that meet this input row, one per output row at most.
+        let mut w = [[V::zero(); K]; R];
+        for r in 0..R {
+            if y >= r * S && y - r * S < K {
+                for kx in 0..K {
+                    w[r][kx] = V::load(weights.add(((y - r * S) * pitch + kx) * V::LANES));
                 }
             }
-            unroll!(j < (P - 1) * S + K => {
-                if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
-                    let from = row.wrapping_add(j * t.pixel);
-                    let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
-                    for r in 0..R {
-                        if y >= r * S && y - r * S < K {
-                            for kx in 0..K {
-                                if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
-                                    acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
-                                }
+        }
+        unroll!(j < (P - 1) * S + K => {
+            if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
+                let from = row.wrapping_add(j * t.pixel);
+                let mut x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                if PERMUTE {
+                    x = x.permute(index);
+                }
+                for r in 0..R {
+                    if y >= r * S && y - r * S < K {
+                        for kx in 0..K {
+                            if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
+                                acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
                             }
                         }
                     }
                 }
-            });
-        }
-        finish_tile::<V, R, P>(t, acc, c, lanes);
+            }
+        });
+        acc
     }
 }
 
