@@ -32,7 +32,7 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r6c16_avx2", "igemm", Nhwc, "6 pixels x 16 channels", 8, &igemm_nhwc::R6C16),
-    row("igemm_f32_nhwc_r4c24_avx2", "igemm", Nhwc, "4 pixels x 24 channels", 8, &igemm_nhwc::R4C24),
+    row("igemm_f32_nhwc_r3c24_avx2", "igemm", Nhwc, "3 pixels x 24 channels", 8, &igemm_nhwc::R3C24),
     row("dw_f32_nhwc_k3s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
