@@ -123,14 +123,13 @@ unsafe fn block<
     unsafe {
         let mut acc = [[V::load(weights); P]; R];
         let weights = weights.add(V::LANES);
-        for y in 0..(R - 1) * S + K {
+        unroll!(y < (R - 1) * S + K => {
             let row = *t.rows.add(y);
-            if row.is_null() {
-                continue;
+            if !row.is_null() {
+                let row = row.wrapping_add(c);
+                acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, K, V::zero());
             }
-            let row = row.wrapping_add(c);
-            acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, K, V::zero());
-        }
+        });
         finish_tile::<V, R, P>(t, acc, c, lanes);
     }
 }

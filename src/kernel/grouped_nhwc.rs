@@ -78,18 +78,17 @@ unsafe fn block<
     unsafe {
         let mut acc = [[V::load(weights); P]; R];
         let weights = weights.add(V::LANES);
-        for y in 0..(R - 1) * S + K {
+        unroll!(y < (R - 1) * S + K => {
             let row = *t.rows.add(y);
-            if row.is_null() {
-                continue;
+            if !row.is_null() {
+                let row = row.wrapping_add(from);
+                for i in 0..t.group_in {
+                    let index = V::indices(t.permutations.add(i * V::LANES));
+                    let (weights, pitch) = (weights.add(i * K * V::LANES), t.group_in * K);
+                    acc = window_row::<V, K, S, R, P, EDGE, TAIL, true>(t, acc, y, row, loaded, weights, pitch, index);
+                }
             }
-            let row = row.wrapping_add(from);
-            for i in 0..t.group_in {
-                let index = V::indices(t.permutations.add(i * V::LANES));
-                let (weights, pitch) = (weights.add(i * K * V::LANES), t.group_in * K);
-                acc = window_row::<V, K, S, R, P, EDGE, TAIL, true>(t, acc, y, row, loaded, weights, pitch, index);
-            }
-        }
+        });
         finish_tile::<V, R, P>(t, acc, to, stored);
     }
 }
