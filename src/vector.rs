@@ -16,6 +16,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// Whether [`Vector::shift_in`] costs less than an unaligned load.
     const SHIFTS: bool;
 
+    /// Whether multiply-adds take a lane of a register as operand, so that one load serves four of them.
+    const TAKES_LANES: bool;
+
     /// Four scalars `p[0..4]`, each of which can multiply a whole vector. Where instructions take a lane of a register
     /// as operand (NEON), this is one loaded register; where they broadcast from memory (x86), it is the address.
     type Quad: Copy;

@@ -36,6 +36,19 @@ macro_rules! widths {
 }
 use widths;
 
+/// Direct micro-kernels of some widths and numbers of vectors: `direct_widths!(micro; STEP; [1 2]; 8 4 1)`.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! direct_widths {
+    ($micro:ident; $step:literal; $nvs:tt; $($p:literal)*) => {
+        &[$(Width { pixels: $p, micros: $crate::arch::direct_widths!(@ $micro; $step; $p; $nvs) }),*]
+    };
+    (@ $micro:ident; $step:literal; $p:literal; [$($nv:literal)*]) => {
+        &[$($micro::<$step, $p, $nv>),*]
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use direct_widths;
+
 /// Depthwise micro-kernels for any kernel, of some widths.
 macro_rules! any_widths {
     ($micro:ident; $($p:literal)*) => {

@@ -33,8 +33,10 @@ use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
 
-/// One tile for the micro-kernel.
+/// A tile for the micro-kernel, or several whose pixels follow each other.
 pub(crate) struct Tile {
+    /// Tiles; one if there are pointers.
+    pub tiles: usize,
     /// Per segment, the element of K at which its weights start.
     pub offsets: *const usize,
     /// Per segment, `MR` pointers to runs of `run` inputs; null if there is one run per pixel, `input_step` apart from
@@ -69,18 +71,25 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// the rows do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
-    for j in 0..t.panels {
-        // SAFETY: as the caller promises, for each panel.
-        unsafe { one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.channel + j * NV * V::LANES) };
+    for i in 0..t.tiles {
+        for j in 0..t.panels {
+            // SAFETY: as the caller promises, for each tile and panel.
+            unsafe { one_panel::<V, MR, NV>(t, i * MR, t.panel.add(j * t.panel_len), t.channel + j * NV * V::LANES) };
+        }
     }
 }
 
-/// A tile of one panel.
+/// A tile of one panel; `first` is its first pixel.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel: *const f32, channel: usize) {
+unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
+    t: &Tile,
+    first: usize,
+    panel: *const f32,
+    channel: usize,
+) {
     let nr = NV * V::LANES;
     // SAFETY: by the contract of `Tile`: runs have `run` elements, the panel `nr * (K + 1)`, outputs `nr` but for the
     // last vector, of which `last` lanes are written.
@@ -99,7 +108,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
             let mut a = [core::ptr::null::<f32>(); MR];
             if regular {
                 for (m, a) in a.iter_mut().enumerate() {
-                    *a = t.input.add(m * t.input_step);
+                    *a = t.input.add((first + m) * t.input_step);
                 }
             } else {
                 w = w.add(*t.offsets.add(s) * nr);
@@ -158,7 +167,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
             }
         }
         for m in 0..MR {
-            let out = if regular { t.output.add(m * t.output_step) } else { *t.out.add(m) };
+            let out = if regular { t.output.add((first + m) * t.output_step) } else { *t.out.add(m) };
             let out = out.add(channel);
             for v in 0..NV {
                 let y = acc[m][v];
@@ -185,8 +194,13 @@ pub(crate) struct IgemmNhwc {
 const FEW_CHANNELS: usize = 8;
 
 impl IgemmNhwc {
-    fn mr(&self) -> usize {
-        self.micros[0].len()
+    /// Rows of a tile. Many rows spare loads of the panel from the second cache. A panel that stays in the first one
+    /// needs no more rows than hide the latency of the multiply-add, and small tiles store their sums in smaller bursts,
+    /// which the multiply-adds of the next tile cover.
+    fn mr(&self, p: &Problem) -> usize {
+        let most = self.micros[0].len();
+        let panel = self.nr() * (p.k() + 1) * size_of::<f32>();
+        if panel <= p.caches.l1 / 2 { most.min(8) } else { most }
     }
 
     fn nr(&self) -> usize {
@@ -200,7 +214,7 @@ impl IgemmNhwc {
 
     /// Tiles of one image. Sizes differ by one at most, and never depend on the number of parts.
     fn tiles(&self, p: &Problem) -> usize {
-        (p.oh * p.ow).div_ceil(self.mr())
+        (p.oh * p.ow).div_ceil(self.mr(p))
     }
 
     /// Length of a packed panel in floats.
@@ -250,7 +264,7 @@ impl Algorithm for IgemmNhwc {
         let rows = (p.oh * p.ow) as f64 / self.tiles(p) as f64;
         let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
         // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
-        let evicts = self.mr() > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
+        let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
         let evicts = if evicts { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let steps = tiles * (full as f64 * panel(self.micros.len()) + panel(rest)) * p.k() as f64;
@@ -286,8 +300,8 @@ impl Algorithm for IgemmNhwc {
 
     fn scratch_len(&self, p: &Problem) -> usize {
         let s = &p.shape;
-        let words = s.kh * s.kw * (self.mr() + 1) + self.mr();
-        let patches = if self.merges(p) { s.kh * self.mr() * s.kw * s.c_in } else { 0 };
+        let words = s.kh * s.kw * (self.mr(p) + 1) + self.mr(p);
+        let patches = if self.merges(p) { s.kh * self.mr(p) * s.kw * s.c_in } else { 0 };
         // Words are pointers, and scratch starts where any float may.
         (words + 1) * size_of::<usize>() / size_of::<f32>() + patches
     }
@@ -318,13 +332,17 @@ impl Algorithm for IgemmNhwc {
         let pointwise = s.is_pointwise() && s.stride == [1, 1];
         let regular = pointwise && line(job.input_strides, s.w) && line(job.output_strides, p.ow);
         let block = (p.caches.l2 / 2 / 4 / (nr * (p.k() + 1))).max(1);
+        // Tiles whose inputs fill half of the first cache go to one call, since all panels pass over them.
+        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * p.k())).max(1);
         let mut first = panels.start;
         while first < panels.end {
             let end = (first + block).min(panels.end);
             let (first_group, first_panel) = (first / per_group, first % per_group);
             let (mut image, mut tile) = (tiles.start / per_image, tiles.start % per_image);
-            for _ in tiles.clone() {
+            let mut left = tiles.len();
+            while left > 0 {
                 let pixels = sizes.range(tile);
+                let alike = if regular && job.finish.is_none() { sizes.alike(tile).min(together).min(left) } else { 1 };
                 if !regular || job.finish.is_some() {
                     // SAFETY: these are pixels of the image, and of one tile.
                     unsafe { self.fill_out(job, &table, image, pixels.clone()) };
@@ -349,6 +367,7 @@ impl Algorithm for IgemmNhwc {
                         let c = g * p.cg_out + j * nr;
                         let micro = self.micros[nv - 1][pixels.len() - 1];
                         micro(&Tile {
+                            tiles: alike,
                             offsets: table.offsets,
                             pointers: if regular { core::ptr::null() } else { table.pointers },
                             input: job.input.wrapping_add(at(job.input_strides) + g * p.cg_in),
@@ -374,7 +393,7 @@ impl Algorithm for IgemmNhwc {
                         }
                     }
                 }
-                tile += 1;
+                (tile, left) = (tile + alike, left - alike);
                 if tile == per_image {
                     (image, tile) = (image + 1, 0);
                 }
@@ -393,8 +412,8 @@ impl IgemmNhwc {
         Table {
             offsets: words,
             pointers: words.wrapping_add(taps).cast(),
-            out: words.wrapping_add(taps * (self.mr() + 1)).cast(),
-            patches: words.wrapping_add(taps * (self.mr() + 1) + self.mr()).cast(),
+            out: words.wrapping_add(taps * (self.mr(p) + 1)).cast(),
+            patches: words.wrapping_add(taps * (self.mr(p) + 1) + self.mr(p)).cast(),
         }
     }
 
@@ -490,7 +509,7 @@ impl IgemmNhwc {
                                 *pointer = zeros;
                                 continue;
                             } else {
-                                let patch = table.patches.wrapping_add((ky * self.mr() + m + n) * run);
+                                let patch = table.patches.wrapping_add((ky * self.mr(p) + m + n) * run);
                                 // SAFETY: the row is inside the image; the patch has `run` elements.
                                 unsafe { copy_run(row, patch, x, s.w, s.kw, s.c_in) };
                                 *pointer = patch;

@@ -26,6 +26,7 @@ macro_rules! unroll {
 
 pub(crate) mod depthwise_nhwc;
 pub(crate) mod direct_nchw;
+pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
 pub(crate) mod grouped_nhwc;
@@ -102,11 +103,17 @@ impl Part {
 pub(crate) struct Shares {
     each: usize,
     more: usize,
+    of: usize,
 }
 
 impl Shares {
     pub(crate) fn new(units: usize, of: usize) -> Self {
-        Shares { each: units / of, more: units % of }
+        Shares { each: units / of, more: units % of, of }
+    }
+
+    /// How many shares from number `index` on are of its size.
+    pub(crate) fn alike(&self, index: usize) -> usize {
+        if index < self.more { self.more - index } else { self.of - index }
     }
 
     /// Share number `index`.

@@ -13,6 +13,8 @@ unsafe impl Vector for F32x4 {
 
     const SHIFTS: bool = false;
 
+    const TAKES_LANES: bool = false;
+
     type Quad = *const f32;
 
     #[inline(always)]

@@ -14,6 +14,8 @@ unsafe impl Vector for F32x1 {
 
     const SHIFTS: bool = false;
 
+    const TAKES_LANES: bool = false;
+
     type Quad = *const f32;
 
     #[inline(always)]

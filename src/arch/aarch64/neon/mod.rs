@@ -7,6 +7,7 @@ use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
 mod direct_nchw;
+mod direct_nhwc;
 mod elementwise;
 mod finish;
 mod grouped_nhwc;
@@ -32,6 +33,8 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r6c16_neon", "igemm", Nhwc, "6 pixels x 16 channels", 4, &igemm_nhwc::R6C16),
+    row("direct_f32_nhwc_i3s1r6c16_neon", "direct", Nhwc, "6 pixels x 16 channels", 4, &direct_nhwc::C3S1),
+    row("direct_f32_nhwc_i3s2r6c16_neon", "direct", Nhwc, "6 pixels x 16 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p8c4_neon", "dw", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r2p8c4_neon", "dw", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K5S1),

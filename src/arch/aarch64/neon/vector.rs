@@ -13,6 +13,8 @@ unsafe impl Vector for F32x4 {
 
     const SHIFTS: bool = false;
 
+    const TAKES_LANES: bool = true;
+
     type Quad = float32x4_t;
 
     #[inline(always)]

@@ -19,6 +19,8 @@ unsafe impl Vector for Half {
 
     const SHIFTS: bool = true;
 
+    const TAKES_LANES: bool = false;
+
     type Quad = *const f32;
 
     #[inline(always)]

@@ -1,0 +1,364 @@
+//! Direct convolution of few input channels, channels last: the first layers of networks, which read an RGB image.
+//!
+//! With three channels, the pixels under a kernel row are one run of `kw * c_in` floats, and the runs of neighbouring
+//! outputs start `stride * c_in` floats apart: a distance that is known when the kernel is compiled. So a tile needs one
+//! address per kernel row where [`super::igemm_nhwc`] needs one per pixel and tap, and the rest is its product:
+//!
+//! ```text
+//! for each output row, for each tile of P pixels             (driver)
+//!     for each panel of NV vectors of output channels        (micro-kernel)
+//!         acc[P][NV] = bias
+//!         for each kernel row inside the image, for each element k of a run
+//!             b[NV] = next NV vectors of the panel
+//!             acc[p][v] += input[p * STEP + k] * b[v]
+//!         clamp, store P rows of NV vectors
+//! ```
+//!
+//! Kernel rows outside the image are left out. A window row that sticks out at the left or right, or whose pixels do not
+//! lie side by side, is copied with its zeros into scratch, once for all panels.
+//!
+//! Registers: `P * NV` accumulators, `NV` panel vectors, one broadcast (x86) or `P` quads (NEON). Loads per multiply-add:
+//! `1 / P + 1 / NV`, the latter broadcasts. Bound by the FMA ports: inputs are a few kilobytes, and panels come from the
+//! first cache or, beyond some 50 KiB, the second.
+
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use crate::pack::{Aligned, Source};
+use crate::tensor::Layout;
+use crate::vector::Vector;
+
+/// One or several tiles of a row for the micro-kernel.
+pub(crate) struct Tile {
+    /// Tiles side by side.
+    pub tiles: usize,
+    /// Per kernel row, the first element of the window; null outside the image.
+    pub rows: *const *const f32,
+    pub kernel_rows: usize,
+    /// Elements of a run: kernel columns times input channels.
+    pub run: usize,
+    /// Bias and weights of the first panel; how many there are, one after the other; their length.
+    pub panel: *const f32,
+    pub panels: usize,
+    pub panel_len: usize,
+    /// The first pixel's first channel of the first panel, and floats between pixels.
+    pub output: *mut f32,
+    pub output_step: usize,
+    /// Lanes to store of the last vector of each panel.
+    pub last: usize,
+    pub clamp: (f32, f32),
+}
+
+/// A micro-kernel for one step, `P` and `NV`.
+pub(crate) type Micro = unsafe fn(&Tile);
+
+/// The micro-kernel: runs of neighbouring pixels start `STEP` floats apart.
+///
+/// # Safety
+/// The CPU has the tier of `V`. Rows that are not null have `(tiles * P - 1) * STEP + run` readable floats; the other pointers
+/// are valid for what their documentation says.
+#[inline(always)]
+pub(crate) unsafe fn micro<V: Vector, const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
+    for i in 0..t.tiles {
+        for j in 0..t.panels {
+            // SAFETY: as the caller promises, for each tile and panel.
+            unsafe {
+                let output = t.output.add(i * P * t.output_step + j * NV * V::LANES);
+                one_panel::<V, STEP, P, NV>(t, i * P * STEP, t.panel.add(j * t.panel_len), output);
+            }
+        }
+    }
+}
+
+/// A tile of one panel; its window starts `offset` floats after that of the first.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usize>(
+    t: &Tile,
+    offset: usize,
+    panel: *const f32,
+    output: *mut f32,
+) {
+    let nr = NV * V::LANES;
+    // SAFETY: by the contract of `Tile`: the panel has `nr * (kernel_rows * run + 1)` floats, output pixels `nr` but for
+    // the last vector, of which `last` lanes are written.
+    unsafe {
+        let mut acc = [[V::zero(); NV]; P];
+        for v in 0..NV {
+            let bias = V::load(panel.add(v * V::LANES));
+            for row in &mut acc {
+                row[v] = bias;
+            }
+        }
+        let weights = panel.add(nr);
+        for ky in 0..t.kernel_rows {
+            let mut x = *t.rows.add(ky);
+            if x.is_null() {
+                continue;
+            }
+            x = x.add(offset);
+            let mut w = weights.add(ky * t.run * nr);
+            // One element of the runs: `$lane` is the element of the quad in use.
+            macro_rules! step {
+                ($lane:literal, $q:expr) => {
+                    let mut b = [V::zero(); NV];
+                    for v in 0..NV {
+                        b[v] = V::load(w.add($lane * nr + v * V::LANES));
+                    }
+                    for p in 0..P {
+                        for v in 0..NV {
+                            acc[p][v] = acc[p][v].mul_add_lane::<$lane>(b[v], $q[p]);
+                        }
+                    }
+                };
+            }
+            let quads = if V::TAKES_LANES { t.run / 4 } else { 0 };
+            for _ in 0..quads {
+                let mut q = [V::quad(x); P];
+                for p in 1..P {
+                    q[p] = V::quad(x.add(p * STEP));
+                }
+                step!(0, q);
+                step!(1, q);
+                step!(2, q);
+                step!(3, q);
+                w = w.add(4 * nr);
+                x = x.add(4);
+            }
+            for _ in 4 * quads..t.run {
+                let mut b = [V::zero(); NV];
+                for v in 0..NV {
+                    b[v] = V::load(w.add(v * V::LANES));
+                }
+                for p in 0..P {
+                    let value = V::splat(*x.add(p * STEP));
+                    for v in 0..NV {
+                        acc[p][v] = acc[p][v].mul_add(value, b[v]);
+                    }
+                }
+                w = w.add(nr);
+                x = x.add(1);
+            }
+        }
+        if t.clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+            for row in &mut acc {
+                for y in row {
+                    *y = y.at_least(lo).at_most(hi);
+                }
+            }
+        }
+        for p in 0..P {
+            for v in 0..NV {
+                let out = output.add(p * t.output_step + v * V::LANES);
+                if v + 1 == NV && t.last < V::LANES {
+                    acc[p][v].store_first(out, t.last);
+                } else {
+                    acc[p][v].store(out);
+                }
+            }
+        }
+    }
+}
+
+/// Micro-kernels of one width.
+pub(crate) struct Width {
+    /// `P`.
+    pub pixels: usize,
+    /// `micros[nv - 1]`
+    pub micros: &'static [Micro],
+}
+
+/// The algorithm with a tier's micro-kernels for one number of input channels and one stride.
+pub(crate) struct DirectNhwc {
+    pub lanes: usize,
+    /// Input channels and stride along a row: their product is `STEP`.
+    pub c_in: usize,
+    pub stride: usize,
+    /// Widths, the largest first; the last is 1.
+    pub widths: &'static [Width],
+    /// Cost of one vector multiply-add beside that of the tier's widest vector.
+    pub cost: f64,
+}
+
+impl DirectNhwc {
+    fn nv(&self) -> usize {
+        self.widths[0].micros.len()
+    }
+
+    fn nr(&self) -> usize {
+        self.nv() * self.lanes
+    }
+
+    /// The width for rows of `ow` pixels. A tile costs its pixels and about one more for its calls and stores.
+    fn width(&self, ow: usize) -> &Width {
+        let fits = self.widths.iter().filter(|w| w.pixels <= ow);
+        fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 1)).unwrap_or(&self.widths[self.widths.len() - 1])
+    }
+
+    /// Elements of a window row of `pixels` outputs.
+    fn window(&self, p: &Problem, pixels: usize) -> usize {
+        (pixels - 1) * self.stride * self.c_in + p.shape.kw * self.c_in
+    }
+
+    /// Panels of `NV` vectors, and vectors of the narrower last one.
+    fn panels(&self, p: &Problem) -> (usize, usize) {
+        (p.shape.c_out / self.nr(), (p.shape.c_out % self.nr()).div_ceil(self.lanes))
+    }
+}
+
+impl Algorithm for DirectNhwc {
+    fn refuses(&self, p: &Problem) -> Option<&'static str> {
+        let s = &p.shape;
+        if p.layout != Layout::Nhwc {
+            Some("computes NHWC")
+        } else if s.groups != 1 || s.c_in != self.c_in {
+            Some("computes another number of input channels, in one group")
+        } else if s.stride[1] != self.stride {
+            Some("computes another stride")
+        } else if s.dilation[1] != 1 {
+            Some("computes dense kernels only")
+        } else {
+            None
+        }
+    }
+
+    fn estimate(&self, p: &Problem) -> f64 {
+        let s = &p.shape;
+        let w = self.width(p.ow).pixels;
+        let vectors = (self.panels(p).0 * self.nv() + self.panels(p).1) as f64;
+        let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
+        // Few pixels wait for the latency of the multiply-add, of which eight must be under way.
+        let fill = (8.0 / (w * self.nv()) as f64).max(1.0);
+        pixels * vectors * (p.k() + 2) as f64 * self.cost * fill
+    }
+
+    fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let s = &p.shape;
+        let (full, rest) = self.panels(p);
+        let mut packed = Aligned::new((full * self.nv() + rest) * self.lanes * (p.k() + 1));
+        let mut out = packed.writer();
+        for first in (0..s.c_out).step_by(self.nr()) {
+            let channels = first..first + (s.c_out - first).min(self.nr()).next_multiple_of(self.lanes);
+            let inside = |o: usize| o < s.c_out;
+            channels.clone().for_each(|o| out.put(if inside(o) { source.bias(o) } else { 0.0 }));
+            for ky in 0..s.kh {
+                for kx in 0..s.kw {
+                    for c in 0..s.c_in {
+                        channels.clone().for_each(|o| {
+                            out.put(if inside(o) { source.weight(o, c, ky, kx) } else { 0.0 });
+                        });
+                    }
+                }
+            }
+        }
+        packed
+    }
+
+    fn scratch_len(&self, p: &Problem) -> usize {
+        let words = (p.shape.kh + 1) * size_of::<usize>() / size_of::<f32>();
+        words + p.shape.kh * self.window(p, self.width(p.ow).pixels)
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        p.shape.n * p.oh
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let p = job.problem;
+        let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
+        let width = self.width(p.ow);
+        let window = self.window(p, width.pixels);
+        let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
+        let copies = rows.wrapping_add(s.kh).cast::<f32>();
+        let (full, rest) = self.panels(p);
+        for unit in part.range(s.n * p.oh) {
+            let (image, y) = (unit / p.oh, unit % p.oh);
+            let mut x = 0;
+            while x < p.ow {
+                // The last tile is moved back over pixels already done, so that it is a full one.
+                let x_tile = x.min(p.ow - width.pixels.min(p.ow));
+                let (y0, x0) = p.origin(y, x_tile);
+                let columns = window / s.c_in;
+                let inside = x0 >= 0 && x0 + columns as isize <= s.w as isize && i.pixel == s.c_in;
+                // Whole tiles in the image and in the output from here on.
+                let more = s.w.saturating_sub((x0 + columns as isize) as usize) / (width.pixels * self.stride);
+                let tiles = if inside { (1 + more).min(((p.ow - x_tile) / width.pixels).max(1)) } else { 1 };
+                for ky in 0..s.kh {
+                    let row = y0 + (ky * s.dilation[0]) as isize;
+                    let line = job.input.wrapping_add(image * i.image);
+                    let line = line.wrapping_offset(row.wrapping_mul(i.row as isize));
+                    let mut pointer = core::ptr::null();
+                    if (0..s.h as isize).contains(&row) {
+                        pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
+                        if !inside {
+                            let copy = copies.wrapping_add(ky * window);
+                            // SAFETY: the row is inside the image; scratch has a window per kernel row.
+                            unsafe { copy_window(line, copy, x0, columns, s.w, s.c_in, i.pixel) };
+                            pointer = copy;
+                        }
+                    }
+                    // SAFETY: scratch has a word per kernel row.
+                    unsafe { *rows.add(ky) = pointer };
+                }
+                // SAFETY: the tiles are inside the output, since a width above `ow` is never chosen but for 1; rows are
+                // null outside the image, and hold the windows of all of them.
+                unsafe {
+                    let output = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
+                    let tile = |from: usize, nv: usize, panels: usize, last: usize| Tile {
+                        tiles,
+                        rows,
+                        kernel_rows: s.kh,
+                        run: s.kw * s.c_in,
+                        panel: job.weights.add(from * (p.k() + 1)),
+                        panels,
+                        panel_len: nv * self.lanes * (p.k() + 1),
+                        output: output.add(from),
+                        output_step: o.pixel,
+                        last,
+                        clamp: job.clamp,
+                    };
+                    if full > 0 {
+                        width.micros[self.nv() - 1](&tile(0, self.nv(), full, self.lanes));
+                    }
+                    if rest > 0 {
+                        let from = full * self.nr();
+                        let last = s.c_out - from - (rest - 1) * self.lanes;
+                        width.micros[rest - 1](&tile(from, rest, 1, last));
+                    }
+                    if let Some(f) = &job.finish {
+                        // Pixels that the moved back tile has finished before are finished anew from their sums.
+                        for n in 0..tiles * width.pixels {
+                            f.apply(output.add(n * o.pixel), [image, y, x_tile + n, 0], s.c_out);
+                        }
+                    }
+                }
+                x = x_tile + tiles * width.pixels;
+            }
+        }
+    }
+}
+
+/// Copies `columns` pixels of `c` floats from column `x` of a row of `w` on, with zeros for those outside.
+///
+/// # Safety
+/// `row` is a row of the input; `to` has `columns * c` elements.
+unsafe fn copy_window(row: *const f32, to: *mut f32, x: isize, columns: usize, w: usize, c: usize, pixel: usize) {
+    let first = columns.min(x.min(0).unsigned_abs());
+    let end = (w as isize - x).clamp(first as isize, columns as isize) as usize;
+    // SAFETY: columns `first..end` are inside the row; others are not read.
+    unsafe {
+        to.write_bytes(0, first * c);
+        to.add(end * c).write_bytes(0, (columns - end) * c);
+        let from = row.wrapping_offset((x + first as isize).wrapping_mul(pixel as isize));
+        if pixel == c {
+            to.add(first * c).copy_from_nonoverlapping(from, (end - first) * c);
+        } else {
+            for column in 0..end - first {
+                for k in 0..c {
+                    *to.add((first + column) * c + k) = *from.add(column * pixel + k);
+                }
+            }
+        }
+    }
+}
