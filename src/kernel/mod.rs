@@ -25,6 +25,7 @@ macro_rules! unroll {
 }
 
 pub(crate) mod depthwise_nhwc;
+pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;

@@ -6,6 +6,7 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
+mod depthwise_strip_nhwc;
 mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
@@ -44,6 +45,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k5s2r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c16_avx512", "dw", Nhwc, "8 pixels x 16 channels", 16, &depthwise_nhwc::ANY),
+    row("dwstrip_f32_nhwc_k3s1p7c16_avx512", "dwstrip", Nhwc, "strip of 7 pixels x 16 channels", 16, &depthwise_strip_nhwc::K3S1),
+    row("dwstrip_f32_nhwc_k3s2p7c16_avx512", "dwstrip", Nhwc, "strip of 7 pixels x 16 channels", 16, &depthwise_strip_nhwc::K3S2),
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
     row("dw_f32_nchw_k3s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K3S1),
