@@ -242,8 +242,14 @@ impl Algorithm for DepthwiseStripNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(self.width(p.ow).pixels) as f64;
-        // Beside the tiles of two rows: every input is loaded once, not two or two and a half times.
-        let cost = if self.stride == 2 { 0.8 } else { 0.95 };
+        // Beside the tiles of two rows: every input is loaded once, not two or two and a half times. With stride 1 that pays
+        // where the image is larger than the second cache, and where a strip is a whole row.
+        let large = s.h * s.w * s.c_in * size_of::<f32>() > p.caches.l2;
+        let cost = match self.stride {
+            2 => 0.8,
+            _ if large || self.pieces(p).1 == 1 => 0.9,
+            _ => 1.1,
+        };
         pixels * s.c_in.div_ceil(self.lanes) as f64 * (K * K + 1) as f64 * cost
     }
 
