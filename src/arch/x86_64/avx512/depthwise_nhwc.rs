@@ -53,14 +53,14 @@ pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
     cost: 1.0,
 };
 
-/// 5x5, stride 2: 1 row x 8 pixels.
+/// 5x5, stride 2: 2 rows x 8 pixels.
 pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
     k: 5,
     stride: 2,
-    rows: 1,
-    widths: widths!(micro; 5 2 1; 8 7 4 1),
+    rows: 2,
+    widths: widths!(micro; 5 2 2; 8 7 4 1),
     cost: 1.0,
 };
 

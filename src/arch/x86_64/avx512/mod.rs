@@ -42,7 +42,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k3s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S1),
-    row("dw_f32_nhwc_k5s2r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S2),
+    row("dw_f32_nhwc_k5s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c16_avx512", "dw", Nhwc, "1 row x 8 pixels x 16 channels", 16, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c16_avx512", "dw", Nhwc, "8 pixels x 16 channels", 16, &depthwise_nhwc::ANY),
     row("dwstrip_f32_nhwc_k3s1p7c16_avx512", "dwstrip", Nhwc, "strip of 7 pixels x 16 channels", 16, &depthwise_strip_nhwc::K3S1),
