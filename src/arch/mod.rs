@@ -44,6 +44,33 @@ macro_rules! any_widths {
 }
 use any_widths;
 
+/// The transforms of one size of Winograd tile: `transforms!(input, output; 4: 2 2, 2 4, 4 2, 4 4)`.
+macro_rules! transforms {
+    ($input:ident, $output:ident; $m:literal: $($r:literal $c:literal),*) => {
+        &[$(Transform {
+            input: [$input::<$m, $r, $c, false>, $input::<$m, $r, $c, true>],
+            output: $output::<$m, $r, $c>,
+        }),*]
+    };
+}
+use transforms;
+
+/// The Winograd kernels of a tier, `NAME: TILE LAYOUT`.
+macro_rules! winograds {
+    ($lanes:literal; $($name:ident: $tile:literal $layout:ident),*) => {
+        $(pub(super) static $name: Winograd = Winograd {
+            lanes: $lanes,
+            tile: $tile,
+            layout: $layout,
+            products: PRODUCTS,
+            transforms: [TILE_2, TILE_4, TILE_6][$tile / 2 - 1],
+            stage_in,
+            stage_out,
+        };)*
+    };
+}
+use winograds;
+
 /// All rows of this architecture.
 pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
     let rows = scalar::KERNELS.iter().chain(portable::KERNELS);
