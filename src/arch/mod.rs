@@ -44,17 +44,6 @@ macro_rules! any_widths {
 }
 use any_widths;
 
-/// The transforms of one size of Winograd tile: `transforms!(input, output; 4: 2 2, 2 4, 4 2, 4 4)`.
-macro_rules! transforms {
-    ($input:ident, $output:ident; $m:literal: $($r:literal $c:literal),*) => {
-        &[$(Transform {
-            input: [$input::<$m, $r, $c, false>, $input::<$m, $r, $c, true>],
-            output: $output::<$m, $r, $c>,
-        }),*]
-    };
-}
-use transforms;
-
 /// The Winograd kernels of a tier, `NAME: TILE LAYOUT`.
 macro_rules! winograds {
     ($lanes:literal; $($name:ident: $tile:literal $layout:ident),*) => {
@@ -63,7 +52,7 @@ macro_rules! winograds {
             tile: $tile,
             layout: $layout,
             products: PRODUCTS,
-            transforms: [TILE_2, TILE_4, TILE_6][$tile / 2 - 1],
+            transform: Transform { input: [input::<$tile, false>, input::<$tile, true>], output: output::<$tile> },
             stage_in,
             stage_out,
         };)*

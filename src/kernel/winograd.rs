@@ -59,8 +59,7 @@ pub(crate) struct Winograd {
     pub layout: Layout,
     /// `products[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
     pub products: &'static [&'static [ProductFn]],
-    /// `transforms[(rows / 2 - 1) * (tile / 2) + columns / 2 - 1]`
-    pub transforms: &'static [Transform],
+    pub transform: Transform,
     pub stage_in: StageInFn,
     pub stage_out: StageOutFn,
 }
@@ -191,10 +190,6 @@ impl Winograd {
             (row, x, left) = (row + 1, 0, left - count);
             (count > 0).then_some(strip)
         })
-    }
-
-    fn transform(&self, r: usize, c: usize) -> &Transform {
-        &self.transforms[(r / 2 - 1) * (self.tile / 2) + c / 2 - 1]
     }
 }
 
@@ -402,15 +397,15 @@ impl Run<'_> {
                     }
                 }
             }
-            let transform = w.transform(r, c);
             // SAFETY: pixels are inside the image or zeros of a pixel's length; the lists have room for the block.
             unsafe {
                 if whole > 0 {
-                    transform.input[usize::from(!inside)](&Input {
+                    w.transform.input[usize::from(!inside)](&Input {
                         pixels: pixels.as_ptr(),
                         from,
                         row: i.row,
                         pixel: i.pixel,
+                        size: [r, c],
                         channels: whole,
                         to: self.to(places, 0),
                         point: self.v_point(),
@@ -424,11 +419,12 @@ impl Run<'_> {
                             tail[at * lanes..at * lanes + rest].copy_from_slice(from);
                         }
                     }
-                    transform.input[0](&Input {
+                    w.transform.input[0](&Input {
                         pixels: pixels.as_ptr(),
                         from: tail.as_ptr(),
                         row: MOST_POINTS * lanes,
                         pixel: lanes,
+                        size: [r, c],
                         channels: lanes,
                         to: self.to(places, whole),
                         point: self.v_point(),
@@ -468,11 +464,12 @@ impl Run<'_> {
                 for n in 0..strip.tiles {
                     let (c, _) = z.columns.of(strip.x + n, w.tile);
                     let places = lists.next(r, c);
-                    w.transform(r, c).input[0](&Input {
+                    w.transform.input[0](&Input {
                         pixels: core::ptr::null(),
                         from: self.stage_in.add(n * w.tile * lanes),
                         row: columns * lanes,
                         pixel: lanes,
+                        size: [r, c],
                         channels: lanes,
                         to: self.to(places, channel),
                         point: self.v_point(),
@@ -560,12 +557,13 @@ impl Run<'_> {
                     let out = out.wrapping_add(n * w.tile * o.pixel);
                     // SAFETY: the products have been computed; these pixels are inside the output.
                     unsafe {
-                        (w.transform(r, c).output)(&Output {
+                        (w.transform.output)(&Output {
                             from,
                             point: self.m_point(),
                             bias,
                             vectors,
                             last,
+                            size: [r, c],
                             out,
                             row: o.row,
                             pixel: o.pixel,
@@ -593,12 +591,13 @@ impl Run<'_> {
                 unsafe {
                     for n in 0..strip.tiles {
                         let (c, _, from) = tile(n, &mut lists);
-                        (w.transform(r, c).output)(&Output {
+                        (w.transform.output)(&Output {
                             from: from.map(|f| f.wrapping_add(v * w.lanes)),
                             point: self.m_point(),
                             bias: bias.add(v * w.lanes),
                             vectors: 1,
                             last: w.lanes,
+                            size: [r, c],
                             out: self.stage_out.add(n * w.tile * w.lanes),
                             row: pitch * w.lanes,
                             pixel: w.lanes,

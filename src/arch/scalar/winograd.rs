@@ -1,7 +1,7 @@
 //! Winograd convolution: see [`crate::kernel::winograd`].
 
 use super::vector::F32x1;
-use crate::arch::{micros, transforms, winograds};
+use crate::arch::{micros, winograds};
 use crate::kernel::winograd::{Transform, Winograd};
 use crate::kernel::winograd_nchw::{self, StageIn, StageOut};
 use crate::kernel::winograd_tile::{self, Input, Output, Product, ProductFn};
@@ -16,16 +16,16 @@ unsafe fn product<const MR: usize, const NV: usize>(t: &Product) {
 
 /// # Safety
 /// As [`winograd_tile::input`].
-unsafe fn input<const M: usize, const R: usize, const C: usize, const POINTED: bool>(t: &Input) {
+unsafe fn input<const M: usize, const POINTED: bool>(t: &Input) {
     // SAFETY: the caller's promise is the same.
-    unsafe { winograd_tile::input::<F32x1, M, R, C, POINTED>(t) }
+    unsafe { winograd_tile::input::<F32x1, M, POINTED>(t) }
 }
 
 /// # Safety
 /// As [`winograd_tile::output`].
-unsafe fn output<const M: usize, const R: usize, const C: usize>(t: &Output) {
+unsafe fn output<const M: usize>(t: &Output) {
     // SAFETY: the caller's promise is the same.
-    unsafe { winograd_tile::output::<F32x1, M, R, C>(t) }
+    unsafe { winograd_tile::output::<F32x1, M>(t) }
 }
 
 /// # Safety
@@ -49,10 +49,6 @@ const PRODUCTS: &[&[ProductFn]] = &[
     micros!(product; 3; 1 2 3 4),
     micros!(product; 4; 1 2 3 4),
 ];
-
-const TILE_2: &[Transform] = transforms!(input, output; 2: 2 2);
-const TILE_4: &[Transform] = transforms!(input, output; 4: 2 2, 2 4, 4 2, 4 4);
-const TILE_6: &[Transform] = transforms!(input, output; 6: 2 2, 2 4, 2 6, 4 2, 4 4, 4 6, 6 2, 6 4, 6 6);
 
 winograds!(1;
     F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,
