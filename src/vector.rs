@@ -47,6 +47,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// `self + b`
     unsafe fn add(self, b: Self) -> Self;
 
+    /// `self - b`
+    unsafe fn sub(self, b: Self) -> Self;
+
     /// `self * b`
     unsafe fn mul(self, b: Self) -> Self;
 

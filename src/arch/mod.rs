@@ -57,6 +57,22 @@ macro_rules! any_widths {
 }
 use any_widths;
 
+/// The Winograd kernels of a tier, `NAME: TILE LAYOUT`.
+macro_rules! winograds {
+    ($lanes:literal; $($name:ident: $tile:literal $layout:ident),*) => {
+        $(pub(super) static $name: Winograd = Winograd {
+            lanes: $lanes,
+            tile: $tile,
+            layout: $layout,
+            products: PRODUCTS,
+            transform: Transform { input: [input::<$tile, false>, input::<$tile, true>], output: output::<$tile> },
+            stage_in,
+            stage_out,
+        };)*
+    };
+}
+use winograds;
+
 /// All rows of this architecture.
 pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
     let rows = scalar::KERNELS.iter().chain(portable::KERNELS);

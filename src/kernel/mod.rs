@@ -37,6 +37,10 @@ pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
+pub(crate) mod winograd;
+pub(crate) mod winograd_nchw;
+pub(crate) mod winograd_points;
+pub(crate) mod winograd_tile;
 
 /// What a plan asks of an algorithm, with everything derived that several of them need.
 #[derive(Clone, Debug)]
@@ -50,13 +54,15 @@ pub(crate) struct Problem {
     pub cg_in: usize,
     pub cg_out: usize,
     pub caches: Caches,
+    /// Whether the caller allows the changed arithmetic of Winograd's algorithm.
+    pub winograd: bool,
 }
 
 impl Problem {
     pub(crate) fn new(shape: &Conv2dShape, layout: Layout) -> Result<Self, Error> {
         let (oh, ow) = shape.check()?;
         let (cg_in, cg_out) = (shape.c_in / shape.groups, shape.c_out / shape.groups);
-        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches: Caches::detect() })
+        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches: Caches::detect(), winograd: false })
     }
 
     /// Elements of one output channel's filter.
@@ -151,6 +157,11 @@ pub(crate) trait Algorithm: Sync {
     /// Estimated cost in vector multiply-adds of the tier's full width, for choosing between rows.
     fn estimate(&self, p: &Problem) -> f64;
 
+    /// Multiplies that it really does, if not those of the direct form.
+    fn multiplies(&self, _: &Problem) -> Option<u64> {
+        None
+    }
+
     /// Packs weights and bias into the order in which the kernel reads them.
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned;
 
@@ -216,7 +227,7 @@ impl Kernel {
     /// Why it cannot compute this shape, if it cannot. A shape that [`Conv2dShape::check`] refuses is refused.
     pub fn refuses(&self, shape: &Conv2dShape) -> Option<&'static str> {
         match Problem::new(shape, self.layout) {
-            Ok(p) => self.algorithm.refuses(&p),
+            Ok(p) => self.algorithm.refuses(&Problem { winograd: true, ..p }),
             Err(_) => Some("the shape is invalid"),
         }
     }

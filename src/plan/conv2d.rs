@@ -21,12 +21,13 @@ pub struct Options<'a> {
     pub(super) isa: Option<Isa>,
     pub(super) threads: usize,
     pub(super) kernel: Option<&'a str>,
+    pub(super) winograd: bool,
 }
 
 impl<'a> Options<'a> {
     /// The best tier that this machine has under `LIGHTCONV_ISA`, one thread, any kernel.
     pub const fn new() -> Self {
-        Options { isa: None, threads: 1, kernel: None }
+        Options { isa: None, threads: 1, kernel: None, winograd: false }
     }
 
     /// Kernels of this tier or of lower ones of the same machine. A tier that the machine lacks is an error. This
@@ -45,6 +46,17 @@ impl<'a> Options<'a> {
     /// Exactly the kernel of this name (see [`registry::kernels`]), or an error.
     pub const fn kernel(mut self, name: &'a str) -> Self {
         self.kernel = Some(name);
+        self
+    }
+
+    /// Whether Winograd's algorithm may be chosen, where it is estimated to be faster: for standard 3x3 layers of stride 1.
+    /// It needs two to five times fewer multiplies, in another arithmetic: results differ from the direct form's by a
+    /// multiple of its rounding errors (see [`docs/design.md`] for the bounds), and a NaN or an infinity in the input
+    /// spreads to all outputs of the tiles that read it. Never chosen without this, unless [`kernel`](Self::kernel) names it.
+    ///
+    /// [`docs/design.md`]: https://docs.rs/crate/lightconv/latest/source/docs/design.md
+    pub const fn winograd(mut self, allowed: bool) -> Self {
+        self.winograd = allowed;
         self
     }
 }
@@ -93,7 +105,8 @@ impl Conv2dPlan {
         epilogue: Epilogue,
         options: &Options<'_>,
     ) -> Result<Self, Error> {
-        let problem = Problem::new(shape, layout)?;
+        let winograd = options.winograd || options.kernel.is_some();
+        let problem = Problem { winograd, ..Problem::new(shape, layout)? };
         let weight_len = shape.weight_len()?;
         if weights.len() != weight_len {
             return Err(Error::size("weights length", weights.len(), Expected::Exactly(weight_len)));

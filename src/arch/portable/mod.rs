@@ -15,6 +15,7 @@ mod igemm_nhwc;
 mod pool;
 mod shuffle;
 mod vector;
+mod winograd;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
 const fn row(
@@ -42,6 +43,12 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nchw_anyc2r4p4_portable", "direct", Nchw, "2 channels x 4 rows x 4 pixels", 4, &direct_nchw::ANY),
     row("grouped_f32_nhwc_k3s1r1p8c4_portable", "grouped", Nhwc, "1 row x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_anyp8c4_portable", "grouped", Nhwc, "8 pixels x 4 channels", 4, &grouped_nhwc::ANY),
+    row("winograd_f32_nhwc_f2r4c8_portable", "winograd", Nhwc, "2 x 2 outputs, 4 tiles x 8 channels", 4, &winograd::F2_NHWC),
+    row("winograd_f32_nhwc_f4r4c8_portable", "winograd", Nhwc, "4 x 4 outputs, 4 tiles x 8 channels", 4, &winograd::F4_NHWC),
+    row("winograd_f32_nhwc_f6r4c8_portable", "winograd", Nhwc, "6 x 6 outputs, 4 tiles x 8 channels", 4, &winograd::F6_NHWC),
+    row("winograd_f32_nchw_f2r4c8_portable", "winograd", Nchw, "2 x 2 outputs, 4 tiles x 8 channels", 4, &winograd::F2_NCHW),
+    row("winograd_f32_nchw_f4r4c8_portable", "winograd", Nchw, "4 x 4 outputs, 4 tiles x 8 channels", 4, &winograd::F4_NCHW),
+    row("winograd_f32_nchw_f6r4c8_portable", "winograd", Nchw, "6 x 6 outputs, 4 tiles x 8 channels", 4, &winograd::F6_NCHW),
 ];
 
 /// What the blocks need beside convolution, on this tier.

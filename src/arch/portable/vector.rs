@@ -70,6 +70,11 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        F32x4(self.0 - b.0)
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         F32x4(self.0 * b.0)
     }

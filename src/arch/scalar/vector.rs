@@ -65,6 +65,11 @@ unsafe impl Vector for F32x1 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        F32x1(self.0 - b.0)
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         F32x1(self.0 * b.0)
     }

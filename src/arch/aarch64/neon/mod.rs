@@ -16,6 +16,7 @@ mod igemm_nhwc;
 mod pool;
 mod shuffle;
 mod vector;
+mod winograd;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
 const fn row(
@@ -52,6 +53,12 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("grouped_f32_nhwc_k3s1r2p8c4_neon", "grouped", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_k3s2r1p8c4_neon", "grouped", Nhwc, "1 row x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S2),
     row("grouped_f32_nhwc_anyp8c4_neon", "grouped", Nhwc, "8 pixels x 4 channels", 4, &grouped_nhwc::ANY),
+    row("winograd_f32_nhwc_f2r5c16_neon", "winograd", Nhwc, "2 x 2 outputs, 5 tiles x 16 channels", 4, &winograd::F2_NHWC),
+    row("winograd_f32_nhwc_f4r5c16_neon", "winograd", Nhwc, "4 x 4 outputs, 5 tiles x 16 channels", 4, &winograd::F4_NHWC),
+    row("winograd_f32_nhwc_f6r5c16_neon", "winograd", Nhwc, "6 x 6 outputs, 5 tiles x 16 channels", 4, &winograd::F6_NHWC),
+    row("winograd_f32_nchw_f2r5c16_neon", "winograd", Nchw, "2 x 2 outputs, 5 tiles x 16 channels", 4, &winograd::F2_NCHW),
+    row("winograd_f32_nchw_f4r5c16_neon", "winograd", Nchw, "4 x 4 outputs, 5 tiles x 16 channels", 4, &winograd::F4_NCHW),
+    row("winograd_f32_nchw_f6r5c16_neon", "winograd", Nchw, "6 x 6 outputs, 5 tiles x 16 channels", 4, &winograd::F6_NCHW),
 ];
 
 /// What the blocks need beside convolution, on this tier.

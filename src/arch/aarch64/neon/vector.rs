@@ -96,6 +96,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the CPU has NEON.
+        unsafe { F32x4(vsubq_f32(self.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         // SAFETY: the CPU has NEON.
         unsafe { F32x4(vmulq_f32(self.0, b.0)) }

@@ -99,6 +99,12 @@ unsafe impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_sub_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         // SAFETY: the CPU has AVX2.
         unsafe { F32x8(_mm256_mul_ps(self.0, b.0)) }

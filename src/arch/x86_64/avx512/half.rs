@@ -72,6 +72,12 @@ unsafe impl Vector for Half {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { Half(_mm256_sub_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         // SAFETY: the CPU has AVX2.
         unsafe { Half(_mm256_mul_ps(self.0, b.0)) }

@@ -72,6 +72,12 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { F32x16(_mm512_sub_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, b: Self) -> Self {
         // SAFETY: the CPU has AVX-512F.
         unsafe { F32x16(_mm512_mul_ps(self.0, b.0)) }

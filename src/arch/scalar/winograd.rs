@@ -1,0 +1,55 @@
+//! Winograd convolution: see [`crate::kernel::winograd`].
+
+use super::vector::F32x1;
+use crate::arch::{micros, winograds};
+use crate::kernel::winograd::{Transform, Winograd};
+use crate::kernel::winograd_nchw::{self, StageIn, StageOut};
+use crate::kernel::winograd_tile::{self, Input, Output, Product, ProductFn};
+use crate::tensor::Layout::{Nchw, Nhwc};
+
+/// # Safety
+/// As [`winograd_tile::product`].
+unsafe fn product<const MR: usize, const NV: usize>(t: &Product) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { winograd_tile::product::<F32x1, MR, NV>(t) }
+}
+
+/// # Safety
+/// As [`winograd_tile::input`].
+unsafe fn input<const M: usize, const POINTED: bool>(t: &Input) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { winograd_tile::input::<F32x1, M, POINTED>(t) }
+}
+
+/// # Safety
+/// As [`winograd_tile::output`].
+unsafe fn output<const M: usize>(t: &Output) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { winograd_tile::output::<F32x1, M>(t) }
+}
+
+/// # Safety
+/// As [`winograd_nchw::stage_in`].
+unsafe fn stage_in(s: &StageIn) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { winograd_nchw::stage_in::<F32x1>(s) }
+}
+
+/// # Safety
+/// As [`winograd_nchw::stage_out`].
+unsafe fn stage_out(s: &StageOut) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { winograd_nchw::stage_out::<F32x1>(s) }
+}
+
+/// 4 tiles x 4 channels.
+const PRODUCTS: &[&[ProductFn]] = &[
+    micros!(product; 1; 1 2 3 4),
+    micros!(product; 2; 1 2 3 4),
+    micros!(product; 3; 1 2 3 4),
+    micros!(product; 4; 1 2 3 4),
+];
+
+winograds!(1;
+    F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,
+    F2_NCHW: 2 Nchw, F4_NCHW: 4 Nchw, F6_NCHW: 6 Nchw);
