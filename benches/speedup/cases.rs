@@ -87,7 +87,7 @@ fn read_layers(path: &Path) -> Result<Network, String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
     let layers = parse_layers(&text).map_err(|e| format!("{name}: {e}"))?;
-    Ok(Network { name, layers })
+    Ok(Network::list(name, layers))
 }
 
 fn parse_layers(text: &str) -> Result<Vec<Layer>, String> {

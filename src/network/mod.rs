@@ -1,15 +1,38 @@
 //! Layer tables of published networks.
 //!
 //! A [`Network`] lists the convolutions of a network in order, the fully connected layer as the pointwise convolution
-//! of one pixel. That is what the papers count; pooling and activations are left out, as they leave them out.
+//! of one pixel. That is what the papers count; pooling and activations are left out, as they leave them out. Beside
+//! the list it has the [`Graph`] of all operations, which a network plan runs.
 
+mod alexnet;
+mod ghostnet;
+mod graph;
 mod mobilenet_v1;
+mod mobilenet_v2;
+mod mobilenet_v3;
+mod resnet;
+mod shufflenet_v1;
+mod shufflenet_v2;
+mod vgg;
 
+pub use alexnet::{alexnet, alexnet_2012};
+pub use ghostnet::ghostnet;
+pub use graph::{Graph, Node, Op, Source};
 pub use mobilenet_v1::{mobilenet_v1, mobilenet_v1_standard};
+pub use mobilenet_v2::mobilenet_v2;
+pub use mobilenet_v3::{mobilenet_v3_large, mobilenet_v3_small};
+pub use resnet::{resnet50, resnet50_2015, resnext50_32x4d};
+pub use shufflenet_v1::shufflenet_v1;
+pub use shufflenet_v2::{shufflenet_v2, shufflenet_v2_torchvision};
+pub use vgg::vgg16;
+
+/// Classes of ImageNet.
+const CLASSES: usize = 1000;
 
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::shape::Conv2dShape;
+use crate::tensor::Dims;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -33,21 +56,50 @@ impl Layer {
 }
 
 /// The layers of a network, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Name, with width multiplier and resolution.
     pub name: String,
     /// The layers.
     pub layers: Vec<Layer>,
+    /// All operations, with what connects them.
+    pub graph: Graph,
 }
 
 impl Network {
+    /// A list of layers with nothing known of what connects them; its graph has no operation.
+    pub fn list(name: impl Into<String>, layers: Vec<Layer>) -> Self {
+        let graph = Graph { input: Dims::new(0, 0, 0, 0), nodes: Vec::new(), epsilon: 0.0 };
+        Network { name: name.into(), layers, graph }
+    }
+
     /// Cost of all layers together.
     ///
     /// # Errors
     /// As [`Cost::of`], and a total that does not fit 64 bits.
     pub fn cost(&self) -> Result<Cost, Error> {
         self.layers.iter().try_fold(Cost::default(), |all, layer| all.plus(&layer.cost()?))
+    }
+
+    /// What frameworks and most papers count as parameters: weights, biases where the published network has them, and
+    /// scale and shift of every batch normalisation. [`cost`](Self::cost) counts one bias per output channel instead,
+    /// into which inference folds these.
+    ///
+    /// ```
+    /// let network = lightconv::network::mobilenet_v2(1.0, 224)?;
+    /// assert_eq!(network.trained_parameters(), 3_504_872);
+    /// # Ok::<(), lightconv::Error>(())
+    /// ```
+    pub fn trained_parameters(&self) -> u64 {
+        let per_channel = |s: &Source| u64::from(s.bias) + 2 * u64::from(s.norm.is_some());
+        let of = |node: &Node| match (node.op, &node.source) {
+            (Op::Convolution { shape, .. }, Some(source)) => {
+                // The shapes were checked when the network was made.
+                shape.weight_len().map_or(0, |w| w as u64) + shape.c_out as u64 * per_channel(source)
+            }
+            _ => 0,
+        };
+        self.graph.nodes.iter().map(of).sum()
     }
 
     /// The depthwise separable pairs: every depthwise convolution that a pointwise one follows directly, on its output.
