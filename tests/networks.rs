@@ -288,10 +288,12 @@ fn constructors_refuse_bad_arguments() {
         for network in [
             network::mobilenet_v2(width, 1),
             network::mobilenet_v3_large(width, 1),
+            network::mobilenet_v3_small(width, 1),
             network::ghostnet(width, 1),
-            network::shufflenet_v1(4, width, 1),
         ] {
             assert!(network.unwrap().cost().is_ok(), "{width}");
         }
     }
+    // The shortcut alone would have more channels than the stage.
+    assert!(network::shufflenet_v1(4, 1e-9, 224).unwrap_err().to_string().starts_with("channels of a stage"));
 }

@@ -7,13 +7,16 @@
 mod alexnet;
 mod ghostnet;
 mod graph;
+mod memory;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
+mod plan;
 mod resnet;
 mod shufflenet_v1;
 mod shufflenet_v2;
 mod vgg;
+mod weights;
 
 pub use alexnet::{alexnet, alexnet_2012};
 pub use ghostnet::ghostnet;
@@ -21,10 +24,12 @@ pub use graph::{Graph, Node, Op, Source};
 pub use mobilenet_v1::{mobilenet_v1, mobilenet_v1_standard};
 pub use mobilenet_v2::mobilenet_v2;
 pub use mobilenet_v3::{mobilenet_v3_large, mobilenet_v3_small};
+pub use plan::NetworkPlan;
 pub use resnet::{resnet50, resnet50_2015, resnext50_32x4d};
 pub use shufflenet_v1::shufflenet_v1;
 pub use shufflenet_v2::{shufflenet_v2, shufflenet_v2_torchvision};
 pub use vgg::vgg16;
+pub use weights::Weights;
 
 /// Classes of ImageNet.
 const CLASSES: usize = 1000;
@@ -33,6 +38,7 @@ use crate::cost::Cost;
 use crate::error::Error;
 use crate::shape::Conv2dShape;
 use crate::tensor::Dims;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -79,6 +85,21 @@ impl Network {
     /// As [`Cost::of`], and a total that does not fit 64 bits.
     pub fn cost(&self) -> Result<Cost, Error> {
         self.layers.iter().try_fold(Cost::default(), |all, layer| all.plus(&layer.cost()?))
+    }
+
+    /// The tensors that a plan asks for, by name and length: `LAYER.weight` (OIHW) and `LAYER.bias` for every layer.
+    ///
+    /// ```
+    /// let network = lightconv::network::mobilenet_v1(1.0, 224)?;
+    /// let first = network.parameters().next().unwrap();
+    /// assert_eq!(first, ("conv0.weight".to_string(), 32 * 3 * 3 * 3));
+    /// # Ok::<(), lightconv::Error>(())
+    /// ```
+    pub fn parameters(&self) -> impl Iterator<Item = (String, usize)> {
+        self.layers.iter().flat_map(|l| {
+            let weights = l.shape.weight_len().unwrap_or(0);
+            [(format!("{}.weight", l.name), weights), (format!("{}.bias", l.name), l.shape.c_out)]
+        })
     }
 
     /// What frameworks and most papers count as parameters: weights, biases where the published network has them, and
