@@ -286,7 +286,7 @@ fn small_networks_are_within_the_bound_on_real_data() {
 #[test]
 fn an_alexnet_is_within_the_bound_on_real_data() {
     for layout in [Layout::Nhwc, Layout::Nchw] {
-        assert_bounded(&network::alexnet_2012(67).unwrap(), layout, Isa::best().unwrap());
+        assert_bounded(&network::alexnet_columns(67).unwrap(), layout, Isa::best().unwrap());
     }
 }
 

@@ -191,13 +191,13 @@ fn heavy_networks_have_the_published_totals() {
     assert_eq!((hundreds(&resnet), resnet.trained_parameters() / 100_000), (40, 255));
     assert_eq!((multiplies(&resnet) + 50_000_000) / 100_000_000, 41);
     assert_eq!(resnet.trained_parameters(), 25_557_032);
-    let first = network::resnet50_2015(224).unwrap();
+    let first = network::resnet50_v1(224).unwrap();
     assert_eq!((hundreds(&first), first.trained_parameters()), (38, 25_557_032));
     let resnext = network::resnext50_32x4d(224).unwrap();
     assert_eq!((hundreds(&resnext), resnext.trained_parameters()), (42, 25_028_904));
     assert_eq!(tenths(weights(&resnext)), 250);
 
-    let alexnet = network::alexnet_2012(224).unwrap();
+    let alexnet = network::alexnet_columns(224).unwrap();
     assert_eq!((multiplies(&alexnet), cut(alexnet.trained_parameters())), (724_406_816, 60));
     assert_eq!((multiplies(&alexnet) + 5_000_000) / 10_000_000, 72);
     let one_column = network::alexnet(224).unwrap();
@@ -221,10 +221,10 @@ fn all(resolution: usize) -> Vec<Result<Network, Error>> {
         network::shufflenet_v2_torchvision(0.5, resolution),
         network::ghostnet(0.5, resolution),
         network::resnet50(resolution),
-        network::resnet50_2015(resolution),
+        network::resnet50_v1(resolution),
         network::resnext50_32x4d(resolution),
         network::alexnet(resolution),
-        network::alexnet_2012(resolution),
+        network::alexnet_columns(resolution),
         network::vgg16(resolution),
     ];
     all.extend([1, 2, 3, 4, 8].map(|groups| network::shufflenet_v1(groups, 0.5, resolution)));
@@ -296,4 +296,39 @@ fn constructors_refuse_bad_arguments() {
     }
     // The shortcut alone would have more channels than the stage.
     assert!(network::shufflenet_v1(4, 1e-9, 224).unwrap_err().to_string().starts_with("channels of a stage"));
+}
+
+#[test]
+fn networks_are_found_by_name() {
+    let mut found = 0;
+    for network in all(96) {
+        let network = network.unwrap();
+        // 96 and 0.5 are in the name.
+        assert_eq!(network::by_name(&network.name).unwrap().unwrap(), network);
+        found += 1;
+    }
+    assert!(found > network::names().count());
+    for name in network::names() {
+        let network = network::by_name(name).unwrap().unwrap();
+        assert!(network.name.starts_with(name) && network.name.ends_with("_224"), "{}", network.name);
+    }
+    let (first, second) = (network::by_name("shufflenet_v1"), network::by_name("shufflenet_v1_g3_1.0_224"));
+    assert_eq!(first.unwrap().unwrap(), second.unwrap().unwrap());
+    for bad in [
+        "",
+        "resnet",
+        "resnet50_",
+        "resnet50_1.0_224",
+        "mobilenet_v2_x_224",
+        "mobilenet_v2_1.0",
+        "shufflenet_v1_g",
+        "ghostnet224",
+    ] {
+        assert!(network::by_name(bad).is_none(), "{bad}");
+    }
+    for bad in
+        ["resnet50_0", "mobilenet_v2_NaN_224", "mobilenet_v2_1.0_0", "shufflenet_v1_g5", "shufflenet_v2_0.75_224"]
+    {
+        assert!(network::by_name(bad).unwrap().is_err(), "{bad}");
+    }
 }

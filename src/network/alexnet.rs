@@ -44,8 +44,8 @@ pub fn alexnet(resolution: usize) -> Result<Network, Error> {
 ///
 /// # Errors
 /// As [`alexnet`].
-pub fn alexnet_2012(resolution: usize) -> Result<Network, Error> {
-    build("alexnet_2012", resolution, 2, TWO_COLUMNS)
+pub fn alexnet_columns(resolution: usize) -> Result<Network, Error> {
+    build("alexnet_columns", resolution, 2, TWO_COLUMNS)
 }
 
 fn build(name: &str, resolution: usize, pad: usize, (first, layers): (usize, Layers)) -> Result<Network, Error> {

@@ -40,8 +40,8 @@ pub fn resnet50(resolution: usize) -> Result<Network, Error> {
 ///
 /// # Errors
 /// As [`resnet50`].
-pub fn resnet50_2015(resolution: usize) -> Result<Network, Error> {
-    build("resnet50_2015", resolution, 64, 1, true)
+pub fn resnet50_v1(resolution: usize) -> Result<Network, Error> {
+    build("resnet50_v1", resolution, 64, 1, true)
 }
 
 /// ResNeXt-50 with 32 groups of 4 channels in the first stage; the layers are named as in [`resnet50`].

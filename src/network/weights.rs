@@ -55,6 +55,11 @@ impl Weights {
         Ok(Weights { tensors })
     }
 
+    /// Tensors that have these names already.
+    pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Vec<f32>)>) -> Weights {
+        Weights { tensors: tensors.into_iter().collect() }
+    }
+
     /// The tensor of this name.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
         self.tensors.get(name).map(Vec::as_slice)
