@@ -6,10 +6,11 @@ use common::case::Backwards;
 use common::data::{Data, Kind};
 use common::rows::{cases, rows};
 use common::strategy::{accepted_cases, runner};
-use lightconv::Residual;
+use lightconv::network::{self, NetworkPlan, Weights};
 use lightconv::parallel::Serial;
+use lightconv::{Layout, Options, Residual, View, ViewMut};
 use proptest::test_runner::TestCaseError;
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
 
 /// The system's allocator, counting the calls of each thread.
@@ -26,25 +27,25 @@ fn count() {
 
 // SAFETY: everything is passed on as it came.
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
         count();
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_zeroed(&self, layout: Block) -> *mut u8 {
         count();
         // SAFETY: the caller's promise.
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, p: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, p: *mut u8, layout: Block, size: usize) -> *mut u8 {
         count();
         // SAFETY: the caller's promise.
         unsafe { System.realloc(p, layout, size) }
     }
 
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, p: *mut u8, layout: Block) {
         count();
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(p, layout) }
@@ -103,5 +104,27 @@ fn a_run_allocates_nothing() {
         });
         result.unwrap_or_else(|e| panic!("{}: {e}", row.name()));
         assert!(ran.get() >= cases && plain.get() > 0, "{}: {} cases ran", row.name(), ran.get());
+    }
+}
+
+#[test]
+fn a_run_of_a_network_allocates_nothing() {
+    for network in [network::mobilenet_v3_small(0.35, 32).unwrap(), network::shufflenet_v2(0.5, 32).unwrap()] {
+        let weights = Weights::random(&network, 1).unwrap();
+        for layout in [Layout::Nhwc, Layout::Nchw] {
+            let plan = NetworkPlan::new(&network, layout, |n| weights.get(n), &Options::new().threads(4)).unwrap();
+            let input = vec![0.5; plan.input_dims().elements().unwrap()];
+            let mut output = vec![0.0; plan.output_dims().elements().unwrap()];
+            let mut scratch = vec![0.0; plan.scratch_len()];
+            let input = View::dense(layout, plan.input_dims(), &input).unwrap();
+            let mut view = ViewMut::dense(layout, plan.output_dims(), &mut output).unwrap();
+            let (made, result) = calls(|| {
+                plan.run(&input, &mut view, &mut scratch)?;
+                plan.run_with(&Backwards(4), &input, &mut view, &mut scratch)
+            });
+            result.unwrap();
+            assert_eq!(made, 0, "{}", network.name);
+            assert!(output.iter().any(|&v| v != 0.0));
+        }
     }
 }

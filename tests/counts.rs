@@ -231,7 +231,7 @@ proptest! {
         let pointwise = Conv2dShape::new(1, oh, ow, c, c_out, [1, 1]);
         let layer = |name: &str, shape| Layer { name: name.into(), shape };
         let layers = vec![layer("dw", depthwise), layer("pw", pointwise), layer("pw again", pointwise)];
-        let network = Network { name: "pair".into(), layers };
+        let network = Network::list("pair", layers);
         let pairs: Vec<_> = network.pairs().collect();
         prop_assert_eq!(pairs.len(), 1);
         prop_assert_eq!(pairs[0].standard, Conv2dShape { c_out, groups: 1, ..depthwise });

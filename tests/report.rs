@@ -58,6 +58,39 @@ fn a_file_of_layers_becomes_tables_and_lines() {
     }
 }
 
+fn well_formed(page: &str) -> String {
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(page, options).unwrap();
+    document.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_network_becomes_a_page_and_is_compared_with_itself() {
+    let (json, html) = (TempFile::new("network.jsonl", ""), TempFile::new("network.html", ""));
+    let run = ["--network", "mobilenet_v2_0.35_32", "--budget-ms", "1", "--html", html.path()];
+    let text = speedup::run_with(&[&run[..], &["--json", json.path()]].concat()).unwrap();
+    assert!(text.contains("Run as a whole") && !text.contains("Before"), "{text}");
+    let page = std::fs::read_to_string(&html.0).unwrap();
+    let texts = well_formed(&page);
+    assert!(texts.contains("mobilenet_v2_0.35_32") && texts.contains("b17.project") && texts.contains("Roofline"));
+    assert_eq!(page.matches("<svg").count(), 3);
+
+    let lines = std::fs::read_to_string(&json.0).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    // 53 layers, 17 pairs, the whole.
+    assert_eq!(lines.len(), 71);
+    let last = lines.last().unwrap();
+    assert_eq!((&last["layer"], &last["network"]), (&json!("(network)"), &json!("mobilenet_v2_0.35_32")));
+    let layers = lines[..53].iter().map(|l| l["macs"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(last["macs"].as_u64(), Some(layers));
+
+    let text = speedup::run_with(&[&run[..], &["--compare", json.path()]].concat()).unwrap();
+    assert!(text.contains("71 results in both runs"), "{text}");
+    let page = std::fs::read_to_string(&html.0).unwrap();
+    assert!(well_formed(&page).contains("71 results in both runs"));
+    assert_eq!(page.matches("<svg").count(), 4);
+}
+
 #[test]
 fn what_cannot_be_done_is_an_error_that_names_it() {
     let broken = TempFile::new("broken.json", "[{\"name\": \"x\"");
@@ -70,6 +103,9 @@ fn what_cannot_be_done_is_an_error_that_names_it() {
         (["--kernel", "no_such_kernel"], "no_such_kernel"),
         (["--json", "no/such/folder/out.jsonl"], "no/such/folder"),
         (["--only", "nothing"], "nothing"),
+        (["--html", "no/such/folder/out.html"], "no/such/folder"),
+        (["--compare", "no/such/old.json"], "no/such/old.json"),
+        (["--compare", broken.path()], "line 1 is no result"),
     ] {
         let error = speedup::run_with(&args).unwrap_err();
         assert!(error.contains(says), "{args:?}: {error}");

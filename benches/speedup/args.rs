@@ -4,6 +4,7 @@ use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lightconv::{Isa, Layout};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Measures convolution layers, what they could reach, and whether saved multiplies are saved time.
 #[derive(Debug, Parser)]
@@ -13,7 +14,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "network")]
     pub layers: Option<PathBuf>,
 
-    /// Network whose layers to measure, with width multiplier and resolution or without: mobilenet_v1_0.5_160
+    /// Network to measure, with width multiplier and resolution or without: mobilenet_v1_0.5_160; or `all`
     #[arg(long, value_name = "NAME", default_value = "mobilenet_v1")]
     pub network: String,
 
@@ -29,13 +30,22 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
 
-    /// Time to spend on each layer, in milliseconds; a standard convolution of a pair gets half
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=600_000))]
-    pub budget_ms: u64,
+    /// Time to spend on each layer, in milliseconds; a standard convolution of a pair gets half [default: 500; with
+    /// `--network all` 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub budget_ms: Option<u64>,
 
     /// Write the results here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// Write the results here as a page with plots, in one file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Set these results of an earlier run, written with --json, beside the new ones
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
 
     /// Only layers whose name contains this
     #[arg(long, value_name = "TEXT")]
@@ -48,6 +58,18 @@ pub struct Args {
     /// Passed by `cargo bench`; changes nothing
     #[arg(long, hide = true)]
     pub bench: bool,
+}
+
+impl Args {
+    /// Time to spend on each layer.
+    pub fn budget(&self) -> Duration {
+        Duration::from_millis(self.budget_ms.unwrap_or(if self.is_all() { 60 } else { 500 }))
+    }
+
+    /// Whether all networks are to be measured.
+    pub fn is_all(&self) -> bool {
+        self.network == "all" && self.layers.is_none()
+    }
 }
 
 fn layout(name: &str) -> Layout {

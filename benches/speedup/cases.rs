@@ -1,7 +1,7 @@
 //! What to measure: the layers of a file or of a network, and the depthwise separable pairs among them.
 
 use super::args::Args;
-use lightconv::network::{self, Layer, Network};
+use lightconv::network::{self, Layer, Network, Op};
 use lightconv::{Activation, Conv2dShape, Cost};
 use serde::Deserialize;
 use std::path::Path;
@@ -9,15 +9,25 @@ use std::path::Path;
 /// More than any layer of a network for a phone needs, and less than a machine has.
 const MOST_BYTES: u64 = 2 << 30;
 
-/// Networks by name, with their width multiplier and resolution.
-type Table = fn(f64, usize) -> Result<Network, lightconv::Error>;
-const NETWORKS: [(&str, Table); 2] =
-    [("mobilenet_v1", network::mobilenet_v1), ("mobilenet_v1_standard", network::mobilenet_v1_standard)];
+/// What `all` stands for: the light networks, then those that they are compared with.
+const ALL: [&str; 11] = [
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "shufflenet_v1",
+    "shufflenet_v2",
+    "ghostnet",
+    "resnet50",
+    "resnext50_32x4d",
+    "alexnet",
+    "vgg16",
+];
 
-/// A depthwise layer and the pointwise layer that reads its output.
+/// Two layers, one after the other, that replace a standard convolution: a depthwise separable pair, or a Ghost module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
-    /// Index of the depthwise layer; the pointwise one is the next.
+    /// Index of the first layer; the second one is the next.
     pub first: usize,
     /// The standard convolution that the pair stands for.
     pub standard: Layer,
@@ -28,17 +38,22 @@ pub struct Pair {
 pub struct Job {
     pub network: Network,
     pub pairs: Vec<Pair>,
-    /// Activation after each layer.
-    pub activation: Activation,
 }
 
 impl Job {
-    /// The job that the command line asks for.
-    pub fn from_args(args: &Args) -> Result<Job, String> {
-        let (mut network, activation) = match &args.layers {
-            Some(path) => (read_layers(path)?, Activation::None),
-            None => (network_of(&args.network)?, Activation::Relu6),
+    /// The jobs that the command line asks for.
+    pub fn all_from_args(args: &Args) -> Result<Vec<Job>, String> {
+        if args.is_all() {
+            return ALL.iter().map(|name| Job::new(network_of(name)?, args)).collect();
+        }
+        let network = match &args.layers {
+            Some(path) => read_layers(path)?,
+            None => network_of(&args.network)?,
         };
+        Ok(vec![Job::new(network, args)?])
+    }
+
+    fn new(mut network: Network, args: &Args) -> Result<Job, String> {
         if let Some(text) = &args.only {
             network.layers.retain(|l| l.name.contains(text.as_str()));
             if network.layers.is_empty() {
@@ -49,7 +64,22 @@ impl Job {
         for layer in network.layers.iter().chain(pairs.iter().map(|p| &p.standard)) {
             check(layer)?;
         }
-        Ok(Job { network, pairs, activation })
+        Ok(Job { network, pairs })
+    }
+
+    /// Activation after a layer; none for a layer of a list.
+    pub fn activation(&self, layer: &Layer) -> Activation {
+        let found = self.network.graph.nodes.iter().find_map(|n| match n.op {
+            Op::Convolution { epilogue, .. } if n.name == layer.name => Some(epilogue.activation),
+            _ => None,
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Whether the network can be run as a whole: all its layers are measured, and it is known how they connect.
+    pub fn is_whole(&self) -> bool {
+        let convolutions = self.network.graph.nodes.iter().filter(|n| matches!(n.op, Op::Convolution { .. })).count();
+        convolutions > 0 && convolutions == self.network.layers.len()
     }
 }
 
@@ -87,7 +117,7 @@ fn read_layers(path: &Path) -> Result<Network, String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
     let layers = parse_layers(&text).map_err(|e| format!("{name}: {e}"))?;
-    Ok(Network { name, layers })
+    Ok(Network::list(name, layers))
 }
 
 fn parse_layers(text: &str) -> Result<Vec<Layer>, String> {
@@ -116,35 +146,37 @@ impl Entry {
     }
 }
 
-/// A network of [`NETWORKS`] by its name, which width multiplier and resolution may follow.
+/// A network by its name, which width multiplier and resolution may follow.
 fn network_of(name: &str) -> Result<Network, String> {
-    let found = NETWORKS.iter().find_map(|(known, table)| Some((table, size_of_network(name.strip_prefix(known)?)?)));
-    let Some((table, (width, resolution))) = found else {
-        let known = NETWORKS.map(|(known, _)| known).join(", ");
+    let Some(network) = network::by_name(name) else {
+        let known: Vec<_> = network::names().collect();
         return Err(format!(
-            "unknown network `{name}`, expected one of {known}, with _WIDTH_RESOLUTION after it or not: mobilenet_v1_0.5_160"
+            "unknown network `{name}`, expected one of {}, with _WIDTH_RESOLUTION after it or not: mobilenet_v1_0.5_160",
+            known.join(", ")
         ));
     };
-    table(width, resolution).map_err(|e| format!("network `{name}`: {e}"))
+    network.map_err(|e| format!("network `{name}`: {e}"))
 }
 
-/// Width and resolution of `_0.5_160`; of nothing, the full ones.
-fn size_of_network(text: &str) -> Option<(f64, usize)> {
-    if text.is_empty() {
-        return Some((1.0, 224));
-    }
-    let (width, resolution) = text.strip_prefix('_')?.split_once('_')?;
-    Some((width.parse().ok()?, resolution.parse().ok()?))
-}
-
-/// The depthwise separable pairs of the network, and what each replaces.
+/// The depthwise separable pairs and the Ghost modules of the network, and what each replaces.
 fn pairs(network: &Network) -> Vec<Pair> {
-    let first = |l: &Layer| network.layers.iter().position(|other| std::ptr::eq(l, other));
-    let pair = |p: network::Pair<'_>| {
-        let name = format!("{} + {} as one", p.depthwise.name, p.pointwise.name);
-        Some(Pair { first: first(p.depthwise)?, standard: Layer { name, shape: p.standard } })
-    };
-    network.pairs().filter_map(pair).collect()
+    let layers = &network.layers;
+    let mut found = Vec::new();
+    for pair in network.pairs() {
+        let first = layers.iter().position(|l| std::ptr::eq(l, pair.depthwise));
+        let name = format!("{} + {} as one", pair.depthwise.name, pair.pointwise.name);
+        found.extend(first.map(|first| Pair { first, standard: Layer { name, shape: pair.standard } }));
+    }
+    for (first, two) in layers.windows(2).enumerate() {
+        // What gives the other half of the channels at little cost reads the first half.
+        if two[0].name.ends_with(".primary") && two[1].name.ends_with(".cheap") {
+            let name = format!("{} + {} as one", two[0].name, two[1].name);
+            let shape = Conv2dShape { c_out: two[0].shape.c_out + two[1].shape.c_out, ..two[0].shape };
+            found.push(Pair { first, standard: Layer { name, shape } });
+        }
+    }
+    found.sort_by_key(|p| p.first);
+    found
 }
 
 #[cfg(test)]
@@ -152,6 +184,11 @@ fn pairs(network: &Network) -> Vec<Pair> {
 mod tests {
     use super::*;
     use clap::Parser;
+
+    /// The first job of a command line.
+    fn first_job(args: &Args) -> Result<Job, String> {
+        Job::all_from_args(args).map(|mut jobs| jobs.remove(0))
+    }
 
     const ONE: &str = r#"{"name": "dw", "n": 1, "c_in": 8, "h": 6, "w": 5, "c_out": 8, "kh": 3, "kw": 3, "stride": 2,
         "pad_h": 1, "pad_w": 1, "dilation": 1, "groups": 8, "out_h": 3, "out_w": 3, "macs": 648}"#;
@@ -190,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_pairs_of_mobilenet_are_found_with_their_standard_convolutions() {
-        let job = Job::from_args(&Args::parse_from(["speedup"])).unwrap();
+        let job = first_job(&Args::parse_from(["speedup"])).unwrap();
         let layers = &job.network.layers;
         assert_eq!((layers.len(), job.pairs.len()), (28, 13));
         let first = &job.pairs[0];
@@ -202,20 +239,45 @@ mod tests {
     #[test]
     fn a_network_s_name_may_carry_its_size() {
         assert_eq!(network_of("mobilenet_v1_0.5_160").unwrap(), network::mobilenet_v1(0.5, 160).unwrap());
+        assert_eq!(network_of("shufflenet_v1_g8_0.5_224").unwrap(), network::shufflenet_v1(8, 0.5, 224).unwrap());
         let standard = network_of("mobilenet_v1_standard").unwrap();
         assert_eq!(standard, network::mobilenet_v1_standard(1.0, 224).unwrap());
         assert!(pairs(&standard).is_empty());
     }
 
     #[test]
+    fn ghost_modules_are_found_with_what_they_replace() {
+        let job = first_job(&Args::parse_from(["speedup", "--network", "ghostnet"])).unwrap();
+        let layers = &job.network.layers;
+        let modules: Vec<_> = job.pairs.iter().filter(|p| layers[p.first].name.ends_with(".primary")).collect();
+        assert_eq!(modules.len(), 32);
+        for pair in modules {
+            let (a, b) = (layers[pair.first].shape, layers[pair.first + 1].shape);
+            assert_eq!((pair.standard.shape.c_in, pair.standard.shape.c_out), (a.c_in, a.c_out + b.c_out));
+            assert_eq!(pair.standard.shape.groups, 1);
+        }
+        assert!(job.is_whole());
+        assert_eq!(job.activation(&layers[0]), Activation::Relu);
+    }
+
+    #[test]
+    fn all_stands_for_light_and_heavy_networks() {
+        let jobs = Job::all_from_args(&Args::parse_from(["speedup", "--network", "all"])).unwrap();
+        assert_eq!(jobs.len(), ALL.len());
+        assert!(jobs.iter().all(Job::is_whole));
+        let only = Args::parse_from(["speedup", "--network", "mobilenet_v2", "--only", "dw"]);
+        assert!(!first_job(&only).unwrap().is_whole());
+    }
+
+    #[test]
     fn unknown_networks_and_names_are_errors() {
         for bad in ["resnet", "mobilenet_v1_x_224", "mobilenet_v1_1.0", "mobilenet_v1_1.0_0", "mobilenet_v1_NaN_224"] {
-            let job = Job::from_args(&Args::parse_from(["speedup", "--network", bad]));
+            let job = first_job(&Args::parse_from(["speedup", "--network", bad]));
             assert!(job.unwrap_err().contains(bad), "{bad}");
         }
-        let job = Job::from_args(&Args::parse_from(["speedup", "--only", "nothing like it"]));
+        let job = first_job(&Args::parse_from(["speedup", "--only", "nothing like it"]));
         assert!(job.unwrap_err().contains("nothing like it"));
-        let job = Job::from_args(&Args::parse_from(["speedup", "--layers", "/no/such/file"]));
+        let job = first_job(&Args::parse_from(["speedup", "--layers", "/no/such/file"]));
         assert!(job.unwrap_err().contains("/no/such/file"));
     }
 }

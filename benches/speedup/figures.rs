@@ -1,15 +1,50 @@
 //! The figures of a report, and how they follow from counts, times and ceilings.
 
 use super::ceilings::Ceilings;
-use lightconv::Cost;
+use lightconv::{Conv2dShape, Cost};
 
 /// The clock may be this many times ahead of the processor time before a call counts as disturbed.
 const DISTURBED: f64 = 1.05;
+
+/// Kinds of convolution that have rooflines and difficulties of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Standard,
+    Pointwise,
+    Grouped,
+    Depthwise,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Standard, Kind::Pointwise, Kind::Grouped, Kind::Depthwise];
+
+    pub fn of(shape: &Conv2dShape) -> Kind {
+        if shape.is_depthwise() {
+            Kind::Depthwise
+        } else if shape.groups > 1 {
+            Kind::Grouped
+        } else if shape.is_pointwise() {
+            Kind::Pointwise
+        } else {
+            Kind::Standard
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Standard => "standard",
+            Kind::Pointwise => "pointwise",
+            Kind::Grouped => "grouped",
+            Kind::Depthwise => "depthwise",
+        }
+    }
+}
 
 /// A layer with its measurement.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: String,
+    pub kind: Kind,
     pub kernel: &'static str,
     pub isa: &'static str,
     pub cost: Cost,
@@ -95,6 +130,17 @@ pub struct PairRow {
     pub speedup: Speedup,
 }
 
+/// A network with its measurement, run as a whole.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// All layers; the name is the network's.
+    pub row: Row,
+    /// Bytes of the block of intermediate tensors.
+    pub activation_bytes: usize,
+    /// Bytes of packed weights.
+    pub weight_bytes: usize,
+}
+
 /// Everything measured in a run.
 #[derive(Clone, Debug)]
 pub struct Results {
@@ -108,6 +154,8 @@ pub struct Results {
     pub ceilings: Ceilings,
     pub rows: Vec<Row>,
     pub pairs: Vec<PairRow>,
+    /// The network as a whole, unless only some of its layers were measured.
+    pub whole: Option<Whole>,
     /// Layers left out, with the reason.
     pub left_out: Vec<String>,
 }
@@ -147,13 +195,13 @@ impl Results {
 pub mod tests {
     use super::super::ceilings::Level;
     use super::*;
-    use lightconv::Conv2dShape;
 
     fn row(name: &str, shape: &Conv2dShape, min_us: f64) -> Row {
         let cost = Cost::of(shape).unwrap();
         let name = name.to_owned();
         Row {
             name,
+            kind: Kind::of(shape),
             kernel: "some_kernel",
             isa: "scalar",
             cost,
@@ -187,6 +235,7 @@ pub mod tests {
             },
             rows,
             pairs: vec![PairRow { first: 0, standard, speedup }],
+            whole: None,
             left_out: vec![],
         }
     }

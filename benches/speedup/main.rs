@@ -10,9 +10,12 @@ mod args;
 mod buffer;
 mod cases;
 mod ceilings;
+mod compare;
 mod figures;
+mod html;
 mod machine;
 mod measure;
+mod plots;
 mod report;
 mod timing;
 
@@ -41,14 +44,23 @@ fn main() -> ExitCode {
 
 /// Does everything and gives the text to print.
 fn run(args: &Args) -> Result<String, Error> {
-    let job = cases::Job::from_args(args)?;
+    let jobs = cases::Job::all_from_args(args)?;
+    let old = args.compare.as_deref().map(compare::Old::read).transpose()?;
     // Opened before the measurement, so that a bad path costs no minute.
     let json = args.json.as_deref().map(report::create).transpose()?;
-    let results = measure::run(args, &job)?;
-    if let Some(file) = json {
-        report::write_json(file, &results)?;
+    let html = args.html.as_deref().map(report::create).transpose()?;
+    let mut all = Vec::new();
+    for job in &jobs {
+        all.push(measure::run(args, job)?);
     }
-    Ok(report::text(&results))
+    if let Some(file) = json {
+        report::write_json(file, &all)?;
+    }
+    let comparison = old.map(|old| old.against(&all));
+    if let Some(mut file) = html {
+        file.write_all(html::page(&all, comparison.as_ref())?.as_bytes())?;
+    }
+    Ok(report::text(&all, comparison.as_ref()))
 }
 
 /// The text, or the error's, for a command line without the program's name.

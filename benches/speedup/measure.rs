@@ -5,11 +5,11 @@ use super::args::Args;
 use super::buffer::{Buffer, Random};
 use super::cases::Job;
 use super::ceilings::Meter;
-use super::figures::{PairRow, Results, Row, Speedup};
+use super::figures::{Kind, PairRow, Results, Row, Speedup, Whole};
 use super::machine;
 use super::timing::Samples;
 use indicatif::{ProgressBar, ProgressStyle};
-use lightconv::network::Layer;
+use lightconv::network::{Layer, NetworkPlan, Weights};
 use lightconv::parallel::{Parallel, Rayon, Serial};
 use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Options, View, ViewMut, registry};
 use rayon::ThreadPoolBuilder;
@@ -51,7 +51,7 @@ impl Case {
             scratch: Buffer::zeros(plan.scratch_len())?,
             plan,
             samples: Samples::default(),
-            budget: Duration::from_millis(args.budget_ms) / ROUNDS,
+            budget: args.budget() / ROUNDS,
         })
     }
 
@@ -68,6 +68,7 @@ impl Case {
         let (min_us, median_us) = self.samples.summary();
         Row {
             name: self.name,
+            kind: Kind::of(self.plan.shape()),
             kernel: self.plan.kernel_name(),
             isa: self.plan.isa().name(),
             cost: self.plan.cost(),
@@ -75,6 +76,61 @@ impl Case {
             median_us,
             processor_us: self.samples.processor_us().filter(|_| threads == 1),
             calls: self.samples.calls(),
+        }
+    }
+}
+
+/// A network ready to run.
+struct WholeCase {
+    plan: NetworkPlan,
+    input: Buffer,
+    output: Buffer,
+    scratch: Buffer,
+    samples: Samples,
+    budget: Duration,
+}
+
+impl WholeCase {
+    fn new(job: &Job, args: &Args, isa: Isa) -> Result<Self, Error> {
+        let mut random = Random::new(1);
+        let weights = Weights::random(&job.network, 1)?;
+        let options = Options::new().isa(isa).threads(args.threads);
+        let plan = NetworkPlan::new(&job.network, args.layout, |name| weights.get(name), &options)?;
+        Ok(WholeCase {
+            input: Buffer::new(plan.input_dims().elements()?, || random.next())?,
+            output: Buffer::zeros(plan.output_dims().elements()?)?,
+            scratch: Buffer::zeros(plan.scratch_len())?,
+            plan,
+            samples: Samples::default(),
+            budget: args.budget() / ROUNDS,
+        })
+    }
+
+    /// Times the plan for a round.
+    fn round(&mut self, pool: &dyn Parallel) -> Result<(), lightconv::Error> {
+        let layout = self.plan.layout();
+        let input = View::dense(layout, self.plan.input_dims(), self.input.get())?;
+        let mut output = ViewMut::dense(layout, self.plan.output_dims(), self.output.get_mut())?;
+        let (plan, scratch) = (&self.plan, self.scratch.get_mut());
+        self.samples.round(self.budget, || plan.run_with(pool, &input, &mut output, scratch))
+    }
+
+    fn into_whole(self, name: &str, isa: Isa, threads: usize) -> Whole {
+        let (min_us, median_us) = self.samples.summary();
+        Whole {
+            row: Row {
+                name: name.to_owned(),
+                kind: Kind::Standard,
+                kernel: "all layers",
+                isa: isa.name(),
+                cost: self.plan.cost(),
+                min_us,
+                median_us,
+                processor_us: self.samples.processor_us().filter(|_| threads == 1),
+                calls: self.samples.calls(),
+            },
+            activation_bytes: self.plan.activation_bytes(),
+            weight_bytes: 4 * self.plan.packed_len(),
         }
     }
 }
@@ -104,7 +160,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     // Where layers are left out, pairs would no longer find theirs.
     let pairs = if args.kernel.is_some() { &[][..] } else { &job.pairs };
     for layer in &job.network.layers {
-        match Case::new(layer, job.activation, args, isa) {
+        match Case::new(layer, job.activation(layer), args, isa) {
             Ok(case) => cases.push(case),
             Err(e) if args.kernel.is_some() => left_out.push(format!("{}: {e}", layer.name)),
             Err(e) => return Err(format!("layer `{}`: {e}", layer.name).into()),
@@ -114,10 +170,15 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
         return Err(format!("no layer for kernel `{kernel}`: {}", left_out.join("; ")).into());
     }
     for pair in pairs {
-        let mut case = Case::new(&pair.standard, job.activation, args, isa)?;
+        let mut case = Case::new(&pair.standard, job.activation(&job.network.layers[pair.first + 1]), args, isa)?;
         case.budget /= 2;
         cases.push(case);
     }
+
+    let mut whole = match job.is_whole() && args.kernel.is_none() {
+        true => Some(WholeCase::new(job, args, isa)?),
+        false => None,
+    };
 
     let bar = ProgressBar::new(u64::from(ROUNDS) * cases.len() as u64 + 1);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}")?);
@@ -131,6 +192,10 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
             bar.set_message(case.name.clone());
             case.round(pool)?;
             bar.inc(1);
+        }
+        if let Some(whole) = &mut whole {
+            bar.set_message(job.network.name.clone());
+            whole.round(pool)?;
         }
     }
     bar.finish_and_clear();
@@ -153,6 +218,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
         threads: args.threads,
         ceilings,
         pairs: pairs.collect(),
+        whole: whole.map(|w| w.into_whole(&job.network.name, isa, args.threads)),
         rows,
         left_out,
     })

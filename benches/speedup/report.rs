@@ -1,7 +1,8 @@
 //! The results as tables for people and as lines of JSON for tools.
 
 use super::Error;
-use super::figures::{Bound, PairRow, Results, Row, Speedup};
+use super::compare::Comparison;
+use super::figures::{Bound, PairRow, Results, Row, Speedup, Whole};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -12,14 +13,21 @@ use std::path::Path;
 const LAYERS_NOTE: &str = "\
     bound: the peak, or reading input, weights and output once from the smallest memory that holds them\n\
     Taps in the padding count as multiplies; a kernel that skips them can pass 100%.";
-const PAIRS_TITLE: &str = "Depthwise separable pairs against the standard convolution of the same shape";
+const PAIRS_TITLE: &str = "Pairs of layers against the standard convolution that they replace";
 const PAIRS_NOTE: &str =
     "realised: measured over theoretical; above 100% where the standard convolution is further from the peak";
+
+const NETWORKS_NOTE: &str = "\
+    at peak: all multiplies with every multiply unit busy; MB between: memory for tensors between layers\n\
+    realised: of the speed-up over standard convolutions in the place of all pairs, measured over theoretical";
 
 const DISTURBED_NOTE: &str =
     "\n* Other programs ran within every call: processor time in place of the clock's. Repeat on an idle machine.";
 
-/// Opens the file for [`write_json`].
+/// Stands for the name of a layer in the line of a whole network.
+pub const WHOLE: &str = "(network)";
+
+/// Opens a file for results.
 pub fn create(path: &Path) -> Result<File, String> {
     File::create(path).map_err(|e| format!("{}: {e}", path.display()))
 }
@@ -27,6 +35,9 @@ pub fn create(path: &Path) -> Result<File, String> {
 /// One measured convolution. Times are in microseconds, rates in 10^9 multiplies per second.
 #[derive(Serialize)]
 struct Line<'a> {
+    /// The network or the list that the layer is of.
+    network: &'a str,
+    /// The layer, or [`WHOLE`].
     layer: &'a str,
     dtype: &'static str,
     layout: &'a str,
@@ -60,10 +71,10 @@ struct PairFigures<'a> {
     realised: f64,
 }
 
-/// Writes a line for each layer and for the standard convolution of each pair.
-pub fn write_json(file: File, results: &Results) -> Result<(), Error> {
+/// Writes a line for each layer, for the standard convolution of each pair, and for each network as a whole.
+pub fn write_json(file: File, all: &[Results]) -> Result<(), Error> {
     let mut file = BufWriter::new(file);
-    for line in lines(results) {
+    for line in all.iter().flat_map(lines) {
         serde_json::to_writer(&mut file, &line)?;
         writeln!(file)?;
     }
@@ -81,12 +92,15 @@ fn lines(results: &Results) -> impl Iterator<Item = Line<'_>> {
         realised: p.speedup.realised(),
     };
     let layers = results.rows.iter().map(move |r| line(r, None));
-    layers.chain(results.pairs.iter().map(move |p| line(&p.standard, Some(pair(p)))))
+    let pairs = results.pairs.iter().map(move |p| line(&p.standard, Some(pair(p))));
+    let whole = results.whole.iter().map(move |w| Line { layer: WHOLE, ..line(&w.row, None) });
+    layers.chain(pairs).chain(whole)
 }
 
 fn line<'a>(results: &'a Results, row: &'a Row, pair: Option<PairFigures<'a>>) -> Line<'a> {
     let bound = Bound::of(&row.cost, &results.ceilings);
     Line {
+        network: &results.title,
         layer: &row.name,
         dtype: "f32",
         layout: results.layout,
@@ -110,11 +124,22 @@ fn line<'a>(results: &'a Results, row: &'a Row, pair: Option<PairFigures<'a>>) -
     }
 }
 
-/// Everything as text: head, layers, pairs, totals.
-pub fn text(results: &Results) -> String {
+/// Everything as text: head, layers, pairs and totals of each network, all networks, what has changed.
+pub fn text(all: &[Results], comparison: Option<&Comparison>) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
-    let _ = write_text(&mut out, results);
+    for (i, results) in all.iter().enumerate() {
+        if i > 0 {
+            out.push_str("\n\n");
+        }
+        let _ = write_text(&mut out, results);
+    }
+    if all.len() > 1 {
+        let _ = write!(out, "\n\nAll networks\n\n{}\n{NETWORKS_NOTE}\n", networks_table(all));
+    }
+    if let Some(c) = comparison {
+        let _ = write!(out, "\n\nBefore ({}) and now\n\n{}\n{}\n", c.file, comparison_table(c), c.summary());
+    }
     out
 }
 
@@ -134,7 +159,12 @@ fn write_text(out: &mut String, r: &Results) -> std::fmt::Result {
     if !r.pairs.is_empty() {
         writeln!(out, "\n{PAIRS_TITLE}\n\n{}\n{PAIRS_NOTE}", pairs_table(r))?;
     }
-    if r.rows.iter().chain(r.pairs.iter().map(|p| &p.standard)).any(Row::is_disturbed) {
+    if r.rows
+        .iter()
+        .chain(r.pairs.iter().map(|p| &p.standard))
+        .chain(r.whole.iter().map(|w| &w.row))
+        .any(Row::is_disturbed)
+    {
         writeln!(out, "{DISTURBED_NOTE}")?;
     }
     write_totals(out, r)
@@ -155,6 +185,17 @@ fn write_totals(out: &mut String, r: &Results) -> std::fmt::Result {
         bound_us / 1e3,
         percent(bound_us / us),
     )?;
+    if let Some(Whole { row, activation_bytes, weight_bytes }) = &r.whole {
+        writeln!(
+            out,
+            "Run as a whole: {} ms, {} of the peak, {:.2} times the layers' sum; {:.2} MB between layers, {:.1} MB of weights",
+            milliseconds(row),
+            percent(row.gmacs() / r.ceilings.peak_gmacs),
+            row.us() / us,
+            *activation_bytes as f64 / 1e6,
+            *weight_bytes as f64 / 1e6,
+        )?;
+    }
     if let Some(all) = r.total_speedup() {
         writeln!(
             out,
@@ -218,6 +259,45 @@ fn pairs_table(r: &Results) -> Table {
     t
 }
 
+fn networks_table(all: &[Results]) -> Table {
+    let mut t = table(&["network", "M mult", "ms", "GMAC/s", "of peak", "at peak ms", "MB between", "realised"]);
+    for (r, w) in all.iter().filter_map(|r| Some((r, r.whole.as_ref()?))) {
+        t.add_row([
+            w.row.name.clone(),
+            format!("{:.1}", w.row.cost.multiplies as f64 / 1e6),
+            milliseconds(&w.row),
+            format!("{:.1}", w.row.gmacs()),
+            percent(w.row.gmacs() / r.ceilings.peak_gmacs),
+            format!("{:.2}", r.ideal_us().0 / 1e3),
+            format!("{:.2}", w.activation_bytes as f64 / 1e6),
+            r.total_speedup().map_or(String::new(), |s| percent(s.realised())),
+        ]);
+    }
+    align(&mut t, &[0]);
+    t
+}
+
+fn comparison_table(c: &Comparison) -> Table {
+    let mut t = table(&["network", "layer", "before us", "now us", "times as fast", "kernel before", "now"]);
+    for m in &c.matches {
+        t.add_row([
+            m.network.clone(),
+            m.layer.clone(),
+            format!("{:.1}", m.old_us),
+            format!("{:.1}", m.new_us),
+            format!("{:.2}", m.ratio()),
+            m.old_kernel.clone(),
+            if m.old_kernel == m.new_kernel { "the same".to_owned() } else { m.new_kernel.clone() },
+        ]);
+    }
+    align(&mut t, &[0, 1, 5, 6]);
+    t
+}
+
+fn milliseconds(row: &Row) -> String {
+    format!("{}{:.2}", if row.is_disturbed() { "*" } else { "" }, row.us() / 1e3)
+}
+
 fn table(head: &[&str]) -> Table {
     let mut t = Table::new();
     t.load_preset(presets::NOTHING).set_header(head);
@@ -237,7 +317,7 @@ fn us(rows: &[&Row]) -> String {
     format!("{mark}{:.1}", rows.iter().map(|r| r.us()).sum::<f64>())
 }
 
-fn percent(fraction: f64) -> String {
+pub fn percent(fraction: f64) -> String {
     format!("{:.0}%", 100.0 * fraction)
 }
 
@@ -269,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_text_has_head_layers_pairs_and_totals() {
-        let text = text(&sample());
+        let text = text(&[sample()], None);
         for part in [
             "a machine",
             "scalar",
@@ -292,7 +372,7 @@ mod tests {
     fn disturbed_times_are_marked_and_explained() {
         let mut results = sample();
         results.pairs[0].standard.processor_us = Some(1000.0);
-        let text = text(&results);
+        let text = text(&[results.clone()], None);
         assert!(text.contains("*1000.0") && text.contains("Other programs"), "{text}");
         let last = lines(&results).last().unwrap();
         assert_eq!((last.min_us, last.processor_us), (2000.0, Some(1000.0)));

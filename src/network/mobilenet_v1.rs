@@ -12,12 +12,11 @@
 //! - The network of standard convolutions has 4 866 269 184 without the fully connected layer, which the paper's
 //!   4866 M leaves out (with it: 4 867 293 184); its 29.3 M parameters have it in (29 281 120 weights).
 
-use super::{Layer, Network};
-use crate::error::{Error, Expected, Value};
-use crate::shape::Conv2dShape;
+use super::graph::{Builder, Conv, check_width};
+use super::{CLASSES, Network};
+use crate::epilogue::Activation;
+use crate::error::Error;
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 /// Output channels at width 1 and stride of every depthwise separable block.
 const BLOCKS: [(usize, usize); 13] = [
@@ -39,8 +38,6 @@ const BLOCKS: [(usize, usize); 13] = [
 
 /// Output channels of the first convolution at width 1.
 const FIRST: usize = 32;
-/// Classes of ImageNet.
-const CLASSES: usize = 1000;
 /// A thinned layer keeps this many channels, as in the authors' code.
 const MIN_CHANNELS: usize = 8;
 
@@ -71,38 +68,25 @@ pub fn mobilenet_v1_standard(width: f64, resolution: usize) -> Result<Network, E
 }
 
 fn build(name: &str, width: f64, resolution: usize, separable: bool) -> Result<Network, Error> {
-    if !(width > 0.0 && width.is_finite()) {
-        let expected = Expected::Text("a positive number");
-        return Err(Error::Argument { argument: "width", value: Value::Float(width as f32), expected });
-    }
-    if resolution == 0 {
-        return Err(Error::size("resolution", resolution, Expected::AtLeast(1)));
-    }
+    check_width(width)?;
     // The conversion rounds down, and saturates where the check of the shapes then fails.
     let channels = |full: usize| ((full as f64 * width) as usize).max(MIN_CHANNELS);
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut push = |name: String, shape: Conv2dShape| -> Result<(usize, usize), Error> {
-        let out = shape.check()?;
-        shape.multiplies()?;
-        layers.push(Layer { name, shape });
-        Ok(out)
-    };
-
-    let mut c = channels(FIRST);
-    let first = Conv2dShape::new(1, resolution, resolution, 3, c, [3, 3]).stride(2).pad(1);
-    let (mut h, mut w) = push("conv0".to_string(), first)?;
+    let mut b = Builder::new(resolution)?;
+    // There is no usual name for published weights: the layer's own, with the normalisation beside it.
+    let named = |name: &str, conv: Conv| conv.activation(Activation::Relu6).normed(name, format!("{name}.norm"));
+    let mut x = b.conv("conv0", 0, named("conv0", Conv::new(channels(FIRST), 3).stride(2)))?;
     for (i, (full, stride)) in (1..).zip(BLOCKS) {
-        let c_out = channels(full);
-        let standard = Conv2dShape::new(1, h, w, c, c_out, [3, 3]).stride(stride).pad(1);
+        let (c, c_out) = (b.dims(x).c, channels(full));
         if separable {
-            let depthwise = Conv2dShape { c_out: c, groups: c, ..standard };
-            (h, w) = push(format!("dw{i}"), depthwise)?;
-            push(format!("pw{i}"), Conv2dShape::new(1, h, w, c, c_out, [1, 1]))?;
+            let (dw, pw) = (format!("dw{i}"), format!("pw{i}"));
+            x = b.conv(dw.as_str(), x, named(&dw, Conv::depthwise(c, 3).stride(stride)))?;
+            x = b.conv(pw.as_str(), x, named(&pw, Conv::new(c_out, 1)))?;
         } else {
-            (h, w) = push(format!("conv{i}"), standard)?;
+            let conv = format!("conv{i}");
+            x = b.conv(conv.as_str(), x, named(&conv, Conv::new(c_out, 3).stride(stride)))?;
         }
-        c = c_out;
     }
-    push("fc".to_string(), Conv2dShape::new(1, 1, 1, c, CLASSES, [1, 1]))?;
-    Ok(Network { name: format!("{name}_{width:?}_{resolution}"), layers })
+    let x = b.global_average("pool", x)?;
+    b.fully_connected("fc", x, Conv::new(CLASSES, 1).biased("fc"))?;
+    Ok(b.finish(format!("{name}_{width:?}_{resolution}")))
 }

@@ -7,7 +7,7 @@ use crate::isa::Isa;
 use crate::kernel::Part;
 use crate::kernel::ops::Ops;
 use crate::parallel::Parallel;
-use crate::tensor::{Dims, Extent, Layout};
+use crate::tensor::{Dims, Extent, Layout, Strides, View, ViewMut};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Elements that a part of an operation beside convolution should read at least: some five microseconds, what waking a
@@ -93,7 +93,7 @@ pub(super) fn run_parts(pool: &dyn Parallel, parts: usize, task: &(dyn Fn(Part) 
 }
 
 /// Names of a view's layout and sizes, for errors.
-pub(super) struct Names {
+pub(crate) struct Names {
     layout: &'static str,
     n: &'static str,
     h: &'static str,
@@ -101,20 +101,20 @@ pub(super) struct Names {
     c: &'static str,
 }
 
-pub(super) const INPUT: Names =
+pub(crate) const INPUT: Names =
     Names { layout: "input layout", n: "input n", h: "input h", w: "input w", c: "input c" };
 pub(super) const SECOND: Names =
     Names { layout: "second layout", n: "second n", h: "second h", w: "second w", c: "second c" };
 pub(super) const RESIDUAL: Names =
     Names { layout: "residual layout", n: "residual n", h: "residual h", w: "residual w", c: "residual c" };
-pub(super) const OUTPUT: Names =
+pub(crate) const OUTPUT: Names =
     Names { layout: "output layout", n: "output n", h: "output h", w: "output w", c: "output c" };
 
 /// Checks that a view has the plan's layout and sizes.
 ///
 /// # Errors
 /// It has not.
-pub(super) fn check_view(names: &Names, found: &Extent, layout: Layout, dims: Dims) -> Result<(), Error> {
+pub(crate) fn check_view(names: &Names, found: &Extent, layout: Layout, dims: Dims) -> Result<(), Error> {
     if found.layout != layout {
         let expected = Expected::Text(match layout {
             Layout::Nhwc => "nhwc, as the plan was made",
@@ -137,11 +137,31 @@ pub(super) fn check_view(names: &Names, found: &Extent, layout: Layout, dims: Di
 ///
 /// # Errors
 /// It is too short.
-pub(super) fn check_scratch(found: usize, expected: usize) -> Result<(), Error> {
+pub(crate) fn check_scratch(found: usize, expected: usize) -> Result<(), Error> {
     if found < expected {
         return Err(Error::size("scratch length", found, Expected::AtLeast(expected)));
     }
     Ok(())
+}
+
+/// Where a tensor lies: its first element and strides. Unlike a view it claims nothing of what lies between its elements,
+/// so that a plan can read one part of a concatenation while it writes another.
+#[derive(Clone, Copy)]
+pub(crate) struct At<P> {
+    pub data: P,
+    pub strides: Strides,
+}
+
+impl At<*const f32> {
+    pub(super) fn view(view: &View<'_>) -> Self {
+        At { data: view.data.as_ptr(), strides: view.strides() }
+    }
+}
+
+impl At<*mut f32> {
+    pub(super) fn view_mut(view: &mut ViewMut<'_>) -> Self {
+        At { data: view.data.as_mut_ptr(), strides: view.strides() }
+    }
 }
 
 /// A pointer that tasks share.

@@ -1,6 +1,6 @@
 //! The plan of a convolution.
 
-use super::common::{self, INPUT, OUTPUT, RESIDUAL, Shared, check_scratch, check_view, run_parts};
+use super::common::{self, At, INPUT, OUTPUT, RESIDUAL, Shared, check_scratch, check_view, run_parts};
 use crate::cost::Cost;
 use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
@@ -167,19 +167,42 @@ impl Conv2dPlan {
             (_, Some(r)) => check_view(&RESIDUAL, &r.extent, layout, self.output_dims())?,
         }
         check_scratch(scratch.len(), self.scratch_len())?;
+        let (input, residual) = (At::view(input), residual.map(At::view));
+        // SAFETY: views cover tensors of the plan's sizes, as checked above; the slices of those that are read do not
+        // overlap the others, which are borrowed mutably.
+        unsafe { self.run_at(pool, input, residual, At::view_mut(output), scratch.as_mut_ptr()) }
+    }
+
+    /// Computes on tensors that are given by their addresses.
+    ///
+    /// # Errors
+    /// An executor that did not run every task.
+    ///
+    /// # Safety
+    /// The tensors have the plan's layout and sizes, with strides that a view would accept; there is a residual exactly if
+    /// the plan has one. What is read is initialised; no element of the output or of the
+    /// [`scratch_len`](Self::scratch_len) floats of scratch is an element of another tensor, or is used by anyone else.
+    pub(crate) unsafe fn run_at(
+        &self,
+        pool: &dyn Parallel,
+        input: At<*const f32>,
+        residual: Option<At<*const f32>>,
+        output: At<*mut f32>,
+        scratch: *mut f32,
+    ) -> Result<(), Error> {
         let clamp = self.epilogue.activation.as_clamp();
         let finish = (clamp.is_none() || residual.is_some()).then(|| Finish {
             function: self.kernel.finish,
             epilogue: self.epilogue,
-            residual: residual.map_or(core::ptr::null(), |r| r.data.as_ptr()),
-            residual_strides: residual.map_or(Strides { image: 0, row: 0, pixel: 0, channel: 0 }, |r| r.strides()),
+            residual: residual.map_or(core::ptr::null(), |r| r.data),
+            residual_strides: residual.map_or(Strides { image: 0, row: 0, pixel: 0, channel: 0 }, |r| r.strides),
         });
         let clamp = match (clamp, finish) {
             (Some(c), None) => c,
             _ => NO_CLAMP,
         };
-        let shared = Shared::new((input.data.as_ptr(), output.data.as_mut_ptr(), scratch.as_mut_ptr(), finish));
-        let (input_strides, output_strides) = (input.strides(), output.strides());
+        let shared = Shared::new((input.data, output.data, scratch, finish));
+        let (input_strides, output_strides) = (input.strides, output.strides);
         run_parts(pool, self.parts, &|part| {
             let (input, output, scratch, finish) = shared.get();
             let job = Job {
@@ -193,8 +216,8 @@ impl Conv2dPlan {
                 finish,
                 scratch: scratch.wrapping_add(part.index * self.scratch_per_part),
             };
-            // SAFETY: the tier was found available when the plan was made; the views cover tensors of the problem's
-            // sizes with these strides; every part has scratch of its own and runs once.
+            // SAFETY: the tier was found available when the plan was made; the tensors are of the problem's sizes with
+            // these strides, as the caller promises; every part has scratch of its own and runs once.
             unsafe { self.kernel.algorithm.run(&job, part) };
         })
     }

@@ -1,6 +1,6 @@
 //! The plan of an element-wise operation on two tensors.
 
-use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, SECOND, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, At, INPUT, OUTPUT, PART_ELEMENTS, SECOND, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::Error;
@@ -93,15 +93,33 @@ impl ElementwisePlan {
         check_view(&INPUT, &input.extent, self.layout, self.dims)?;
         check_view(&SECOND, &second.extent, self.layout, self.second_dims())?;
         check_view(&OUTPUT, &output.extent, self.layout, self.dims)?;
+        // SAFETY: views cover tensors of the plan's sizes, as checked above; the output's slice is borrowed mutably.
+        unsafe { self.run_at(pool, At::view(input), At::view(second), At::view_mut(output)) }
+    }
+
+    /// Computes on tensors that are given by their addresses.
+    ///
+    /// # Errors
+    /// An executor that did not run every task.
+    ///
+    /// # Safety
+    /// The tensors have the plan's layout and sizes, with strides that a view would accept. What is read is initialised; no
+    /// element of the output is an element of another tensor, or is used by anyone else.
+    pub(crate) unsafe fn run_at(
+        &self,
+        pool: &dyn Parallel,
+        input: At<*const f32>,
+        second: At<*const f32>,
+        output: At<*mut f32>,
+    ) -> Result<(), Error> {
         let scale = self.operation == Elementwise::Scale;
-        let strides = (input.strides(), second.strides(), output.strides());
-        let walk = Walk::new(self.layout, self.dims, strides.0, strides.1, scale, strides.2);
+        let walk = Walk::new(self.layout, self.dims, input.strides, second.strides, scale, output.strides);
         let function = self.functions[usize::from(walk.second_is_one())];
-        let shared = Shared::new((input.data.as_ptr(), second.data.as_ptr(), output.data.as_mut_ptr()));
+        let shared = Shared::new((input.data, second.data, output.data));
         run_parts(pool, self.parts, &|part| {
             let (input, second, output) = shared.get();
-            // SAFETY: the tier was found available when the plan was made; the views cover tensors of these sizes and
-            // strides; only a scale has one second element for a line, and its function takes one then.
+            // SAFETY: the tier was found available when the plan was made; the tensors are of these sizes and strides, as
+            // the caller promises; only a scale has one second element for a line, and its function takes one then.
             unsafe { walk.run(function, input, second, output, part) };
         })
     }

@@ -12,3 +12,6 @@ pub use elementwise::{Elementwise, ElementwisePlan};
 pub use fully_connected::FullyConnectedPlan;
 pub use pool::{PoolPlan, Pooling};
 pub use shuffle::ChannelShufflePlan;
+
+// For plans of whole networks.
+pub(crate) use common::{At, INPUT, OUTPUT, check_scratch, check_view};

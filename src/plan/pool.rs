@@ -1,6 +1,6 @@
 //! The plan of a pooling.
 
-use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, At, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::Error;
@@ -97,14 +97,33 @@ impl PoolPlan {
     pub fn run_with(&self, pool: &dyn Parallel, input: &View<'_>, output: &mut ViewMut<'_>) -> Result<(), Error> {
         check_view(&INPUT, &input.extent, self.layout(), self.input_dims())?;
         check_view(&OUTPUT, &output.extent, self.layout(), self.output_dims())?;
+        // SAFETY: views cover tensors of the plan's sizes, as checked above; the output's slice is borrowed mutably.
+        unsafe { self.run_at(pool, At::view(input), At::view_mut(output)) }
+    }
+
+    /// Computes on tensors that are given by their addresses.
+    ///
+    /// # Errors
+    /// An executor that did not run every task.
+    ///
+    /// # Safety
+    /// The tensors have the plan's layout and sizes, with strides that a view would accept. What is read is initialised; no
+    /// element of the output is an element of another tensor, or is used by anyone else.
+    pub(crate) unsafe fn run_at(
+        &self,
+        pool: &dyn Parallel,
+        input: At<*const f32>,
+        output: At<*mut f32>,
+    ) -> Result<(), Error> {
         let shared = Shared::new(PoolJob {
-            input: input.data.as_ptr(),
-            input_strides: input.strides(),
-            output: output.data.as_mut_ptr(),
-            output_strides: output.strides(),
+            input: input.data,
+            input_strides: input.strides,
+            output: output.data,
+            output_strides: output.strides,
         });
         run_parts(pool, self.parts, &|part| {
-            // SAFETY: the tier was found available when the plan was made; the views cover tensors of the shape's sizes.
+            // SAFETY: the tier was found available when the plan was made; the tensors are of the shape's sizes, as the
+            // caller promises.
             unsafe { self.pool.run(&shared.get(), part) };
         })
     }

@@ -1,6 +1,6 @@
 //! The plan of a channel shuffle.
 
-use super::common::{self, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
+use super::common::{self, At, INPUT, OUTPUT, PART_ELEMENTS, Shared, check_view, kernel_name, run_parts};
 use super::conv2d::Options;
 use crate::cost::Cost;
 use crate::error::{Error, Expected};
@@ -78,15 +78,33 @@ impl ChannelShufflePlan {
     pub fn run_with(&self, pool: &dyn Parallel, input: &View<'_>, output: &mut ViewMut<'_>) -> Result<(), Error> {
         check_view(&INPUT, &input.extent, self.layout, self.dims)?;
         check_view(&OUTPUT, &output.extent, self.layout, self.dims)?;
+        // SAFETY: views cover tensors of the plan's sizes, as checked above; the output's slice is borrowed mutably.
+        unsafe { self.run_at(pool, At::view(input), At::view_mut(output)) }
+    }
+
+    /// Moves the channels of tensors that are given by their addresses.
+    ///
+    /// # Errors
+    /// An executor that did not run every task.
+    ///
+    /// # Safety
+    /// The tensors have the plan's layout and sizes, with strides that a view would accept. What is read is initialised; no
+    /// element of the output is an element of another tensor, or is used by anyone else.
+    pub(crate) unsafe fn run_at(
+        &self,
+        pool: &dyn Parallel,
+        input: At<*const f32>,
+        output: At<*mut f32>,
+    ) -> Result<(), Error> {
         let shuffle = Shuffle {
             function: self.function,
             layout: self.layout,
             dims: self.dims,
             groups: self.groups,
-            input: input.strides(),
-            output: output.strides(),
+            input: input.strides,
+            output: output.strides,
         };
-        let shared = Shared::new((input.data.as_ptr(), output.data.as_mut_ptr()));
+        let shared = Shared::new((input.data, output.data));
         run_parts(pool, self.parts, &|part| {
             let (input, output) = shared.get();
             // SAFETY: the tier was found available when the plan was made; the views cover tensors of these sizes and
