@@ -80,6 +80,45 @@ unsafe fn any(p: &Pixels) {
     }
 }
 
+/// Pixels of two tensors that become pixels of one.
+pub(crate) struct Pairs {
+    pub pixels: usize,
+    /// Channels of each of the two.
+    pub channels: usize,
+    pub first: *const f32,
+    pub first_step: usize,
+    pub second: *const f32,
+    pub second_step: usize,
+    pub output: *mut f32,
+    pub output_step: usize,
+}
+
+/// A micro-kernel over [`Pairs`].
+pub(crate) type PairsFn = unsafe fn(&Pairs);
+
+/// The concatenation of two tensors, shuffled in two groups: their channels take turns.
+///
+/// # Safety
+/// The CPU has the tier that this is inlined into; the pixels of the inputs are readable for `channels` floats, those of
+/// the output writable for twice as many, and do not overlap the others.
+#[inline(always)]
+pub(crate) unsafe fn pairs(p: &Pairs) {
+    for pixel in 0..p.pixels {
+        // SAFETY: as the caller promises.
+        let (first, second, output) = unsafe {
+            (
+                core::slice::from_raw_parts(p.first.add(pixel * p.first_step), p.channels),
+                core::slice::from_raw_parts(p.second.add(pixel * p.second_step), p.channels),
+                core::slice::from_raw_parts_mut(p.output.add(pixel * p.output_step), 2 * p.channels),
+            )
+        };
+        let (output, _) = output.as_chunks_mut::<2>();
+        for ((to, a), b) in output.iter_mut().zip(first).zip(second) {
+            *to = [*a, *b];
+        }
+    }
+}
+
 /// The tensors of a run.
 pub(crate) struct Shuffle {
     pub function: ShuffleFn,
