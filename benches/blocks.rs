@@ -1,12 +1,13 @@
 //! Blocks of light networks, fused against plans of their own for every convolution: `cargo bench --bench blocks --
 //! [NETWORK] [--threads N] [--nchw] [--seconds S]`.
 //!
-//! The contenders take turns; times are the least of all turns. `separate` runs the same operations one after the other,
-//! with whole tensors between them. Throughput counts multiplies.
+//! The contenders take turns; times are the least of all turns. `separate` runs plans of their own for every convolution
+//! with dense tensors between them where the block is nothing but convolutions; else the block's operations one after the
+//! other, with whole tensors between them. Throughput counts multiplies.
 
 use lightconv::block::*;
 use lightconv::parallel::{Parallel, Rayon};
-use lightconv::{Activation, Dims, Error, Layout, Options, View, ViewMut};
+use lightconv::{Activation, Conv2dPlan, Conv2dShape, Dims, Epilogue, Error, Layout, Options, Residual, View, ViewMut};
 use std::time::{Duration, Instant};
 
 #[allow(dead_code)]
@@ -152,6 +153,57 @@ fn shufflenet() -> Result<Vec<(String, Block)>, Error> {
     Ok(all)
 }
 
+/// Convolutions with plans and dense tensors of their own, as a caller without blocks has them.
+struct Chain {
+    plans: Vec<Conv2dPlan>,
+    residual: bool,
+}
+
+impl Plan for Chain {
+    fn run(&self, pool: &dyn Parallel, x: &View<'_>, y: &mut ViewMut<'_>, scratch: &mut [f32]) -> Result<(), Error> {
+        let most = self.plans.iter().map(|p| p.scratch_len()).max().unwrap_or(0).next_multiple_of(16);
+        let (own, mut rest) = scratch.split_at_mut(most);
+        let mut from = *x;
+        let (last, others) = self.plans.split_last().expect("a chain has plans");
+        for plan in others {
+            let dims = plan.output_dims();
+            let (to, more) = rest.split_at_mut(dims.elements()?.next_multiple_of(16));
+            rest = more;
+            plan.run_with(pool, &from, None, &mut ViewMut::dense(plan.layout(), dims, to)?, own)?;
+            from = View::dense(plan.layout(), dims, to)?;
+        }
+        last.run_with(pool, &from, self.residual.then_some(x), y, own)
+    }
+
+    fn scratch_len(&self) -> usize {
+        let tensors = self.plans.iter().map(|p| p.output_dims().elements().unwrap_or(0).next_multiple_of(16));
+        let scratch = self.plans.iter().map(|p| p.scratch_len()).max().unwrap_or(0);
+        tensors.sum::<usize>() + scratch.next_multiple_of(16)
+    }
+
+    fn describe(&self) -> String {
+        self.plans.iter().map(|p| format!("  {}\n", p.kernel_name())).collect()
+    }
+}
+
+impl Chain {
+    fn new(
+        layers: &[(Conv2dShape, &[f32], Activation)],
+        residual: bool,
+        layout: Layout,
+        options: &Options<'_>,
+    ) -> Result<Self, Error> {
+        let mut plans = Vec::new();
+        for (i, (shape, weights, activation)) in layers.iter().enumerate() {
+            let adds = residual && i + 1 == layers.len();
+            let residual = if adds { Residual::AfterActivation } else { Residual::None };
+            let epilogue = Epilogue::activation(*activation).with_residual(residual);
+            plans.push(Conv2dPlan::new(shape, layout, weights, None, epilogue, options)?);
+        }
+        Ok(Chain { plans, residual })
+    }
+}
+
 /// Plans of one block, and what they share.
 struct Contest {
     name: String,
@@ -205,15 +257,17 @@ impl Contest {
         options: &[Options<'_>],
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let mut plans: Vec<Box<dyn Plan>> = Vec::new();
-        let weights = |s: lightconv::Conv2dShape| s.weight_len().map(numbers);
+        let weights = |s: Conv2dShape| s.weight_len().map(numbers);
         let (dims, cost) = match block {
             Block::Separable(s) => {
-                let [(a, _), (b, _)] = s.convolutions();
-                let (a, b) = (weights(a)?, weights(b)?);
+                let [(first, after), (second, last)] = s.convolutions();
+                let (a, b) = (weights(first)?, weights(second)?);
                 let w = SeparableWeights { depthwise: Filter::new(&a), pointwise: Filter::new(&b) };
                 for o in options {
                     plans.push(Box::new(SeparablePlan::new(s, layout, &w, o)?));
                 }
+                let chain = [(first, a.as_slice(), after), (second, b.as_slice(), last)];
+                plans.push(Box::new(Chain::new(&chain, false, layout, &options[0])?));
                 ([s.input_dims(), s.output_dims()], s.cost()?)
             }
             Block::Inverted(s) => {
@@ -232,6 +286,15 @@ impl Contest {
                 };
                 for o in options {
                     plans.push(Box::new(InvertedResidualPlan::new(s, layout, &w, o)?));
+                }
+                if s.squeeze().is_none() {
+                    let mut chain = Vec::new();
+                    if let (Some(expand), Some(e)) = (s.expand(), &e) {
+                        chain.push((expand, e.as_slice(), s.activation()));
+                    }
+                    chain.push((s.depthwise(), d.as_slice(), s.activation()));
+                    chain.push((s.project(), p.as_slice(), Activation::None));
+                    plans.push(Box::new(Chain::new(&chain, s.has_residual(), layout, &options[0])?));
                 }
                 ([s.input_dims(), s.output_dims()], s.cost()?)
             }
@@ -323,13 +386,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{:>44}  {:>9}  {:>9}  {:>6}  {:>9}  {:>9}", "", "fused us", "separate", "ratio", "GMAC/s", "scratch");
         let (mut product, mut sums, mut multiplies) = (1.0f64, [0.0f64; 2], 0u64);
         for c in &contests {
-            let us = [c.least[0], c.least[1]].map(|d| d.as_secs_f64() * 1e6);
+            let us = [c.least[0], c.least[c.least.len() - 1]].map(|d| d.as_secs_f64() * 1e6);
             let ratio = us[1] / us[0];
             product *= ratio;
             sums = [sums[0] + us[0], sums[1] + us[1]];
             multiplies += c.multiplies;
             let rate = c.multiplies as f64 / us[0] / 1e3;
-            let scratch = c.plans[0].scratch_len() as f64 / c.plans[1].scratch_len() as f64;
+            let scratch = c.plans[0].scratch_len() as f64 / c.plans[c.plans.len() - 1].scratch_len() as f64;
             println!("{:>44}  {:>9.1}  {:>9.1}  {ratio:>6.3}  {rate:>9.1}  {scratch:>9.2}", c.name, us[0], us[1]);
             if explain {
                 println!("{}", c.plans[0].describe());

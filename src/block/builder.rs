@@ -6,7 +6,7 @@ use super::step::{Op, Port, Step};
 use crate::cost::Cost;
 use crate::epilogue::{Activation, Epilogue, Residual};
 use crate::error::{Error, Expected};
-use crate::isa::{Caches, Isa};
+use crate::isa::Caches;
 use crate::kernel::Part;
 use crate::kernel::ops::Ops;
 use crate::kernel::pool::Pool;
@@ -18,9 +18,10 @@ use crate::tensor::{Dims, Layout, Strides};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// How a phase with several threads may compare with one whose steps run one after the other: rows at the border of two
-/// parts are computed by both, and parts of few rows differ in size.
-const MOST_OVERHEAD: f64 = 1.04;
+/// What it costs, in multiplies of one thread, to wait for all threads and to start them again: some ten microseconds. A
+/// phase of several threads saves this once per operation, but computes rows at the border of two parts twice, and parts of
+/// few rows differ in size.
+const WAKE_MULTIPLIES: u64 = 4 * PART_MULTIPLIES;
 
 /// Images beyond which parts are taken for even.
 const MANY_IMAGES: usize = 256;
@@ -33,7 +34,6 @@ pub(super) struct Builder<'a> {
     options: Options<'a>,
     ops: &'static Ops,
     caches: Caches,
-    isa: Isa,
     tensors: Vec<Tensor>,
     /// Steps of each phase.
     phases: Vec<Vec<Step>>,
@@ -59,21 +59,11 @@ impl<'a> Builder<'a> {
         ];
         let (options, caches) = (Options { isa: Some(isa), ..*options }, Caches::detect());
         let phases = alloc::vec![Vec::new()];
-        Ok(Builder { layout, options, ops, caches, isa, tensors, phases, cost: Cost::default() })
+        Ok(Builder { layout, options, ops, caches, tensors, phases, cost: Cost::default() })
     }
 
     pub(super) fn layout(&self) -> Layout {
         self.layout
-    }
-
-    /// Lanes of the tier's vectors.
-    pub(super) fn lanes(&self) -> usize {
-        match self.isa {
-            Isa::Scalar => 1,
-            Isa::Portable | Isa::Neon => 4,
-            Isa::Avx2 => 8,
-            Isa::Avx512 => 16,
-        }
     }
 
     fn port(&self, tensor: usize) -> Port {
@@ -300,7 +290,8 @@ impl<'a> Builder<'a> {
             work
         });
         let all = phase.work(0..phase.h) * phase.n as u64;
-        most.max().unwrap_or(0) as f64 * phase.parts as f64 <= MOST_OVERHEAD * all as f64
+        let saved = (phase.steps.len() - 1) as u64 * WAKE_MULTIPLIES;
+        most.max().unwrap_or(0).saturating_sub(all / phase.parts as u64) <= saved
     }
 
     /// Tensors that one phase alone writes and reads become strips.

@@ -6,12 +6,10 @@
 //! - Where the first convolution has one group, its output channels are computed in shuffled order: its weights are
 //!   permuted, and nothing is left of the shuffle.
 //! - Channels first, the depthwise convolution runs group by group and writes every `g`th plane.
-//! - Channels last, the second convolution's group `k` needs a few neighbouring channels of each group of the first. The
-//!   depthwise convolution runs piece by piece, `g²` of them: it reads a piece where the first convolution left it and
-//!   writes it where the second one wants it. The channels of a group are then in another order than after a shuffle; the
-//!   second convolution's weights are permuted to match. This costs the vectors that pieces do not fill.
-//! - Where pieces would be too small for that (`b / g²` of one or two channels, with eight groups), the strip between the
-//!   first two convolutions is shuffled while it is in cache.
+//! - Channels last, the second convolution's groups each need a few channels of every group of the first, six or seven in
+//!   the first stage with three groups: too few to fill a vector. (A depthwise convolution that moves such pieces, or one
+//!   that reads them, costs several times what follows.) So pixels are permuted in registers, on the strip between depthwise
+//!   and second convolution, where with stride 2 there are a quarter as many; the depthwise weights are permuted to match.
 //!
 //! Concatenation is an address: the pooling and the branch each write their channels of the output.
 
@@ -255,33 +253,14 @@ impl ShuffleV1Shape {
             }
             return Ok(expand);
         }
-        let lanes = b.lanes().min(8);
-        let vectors = g * g * per.div_ceil(g).div_ceil(lanes);
-        if g * g + 3 > super::program::MOST_STEPS || vectors > 2 * width.div_ceil(lanes) {
-            let shuffled = b.tensor(output_of(&self.reduce)?)?;
-            b.shuffle(g, reduced, shuffled);
-            b.conv(&self.depthwise, &weights.depthwise, Activation::None, shuffled, filtered)?;
-            return Ok(expand);
-        }
-        // Channel `j` of group `i` becomes shuffled channel `j * g + i`.
-        let mut order = Vec::with_capacity(width);
-        for k in 0..g {
-            for i in 0..g {
-                let first = (k * per).saturating_sub(i).div_ceil(g);
-                let end = ((k + 1) * per).saturating_sub(i).div_ceil(g);
-                if first == end {
-                    continue;
-                }
-                let channels = (first..end).map(|j| j * g + i);
-                let to = filtered.channels(order.len(), end - first);
-                order.extend(channels.clone());
-                self.piece(b, &weights.depthwise, channels, reduced.channels(i * per + first, end - first), to)?;
-            }
-        }
-        // Input `i` of an output channel of group `k` is shuffled channel `order[k * per + i]`.
-        let each_group = self.expand.c_out / g;
-        let inputs = |o: usize, i: usize| order[o / each_group * per + i] - o / each_group * per;
-        Ok(Owned::pick(&weights.expand, 0..self.expand.c_out, each_out, inputs))
+        // What filters shuffled channel `c` filters channel `before(c)` here: `after` is its inverse.
+        let after = |c: usize| c % per * g + c / per;
+        let filter =
+            Owned::pick(&weights.depthwise, (0..width).map(after), self.depthwise.kh * self.depthwise.kw, same);
+        let apart = b.tensor(output_of(&self.depthwise)?)?;
+        b.conv(&self.depthwise, &filter.filter(), Activation::None, reduced, apart)?;
+        b.shuffle(g, apart, filtered);
+        Ok(expand)
     }
 
     /// The depthwise convolution of some shuffled channels.
