@@ -37,6 +37,7 @@
 extern crate alloc;
 
 mod arch;
+pub mod block;
 pub mod cost;
 pub mod epilogue;
 pub mod error;

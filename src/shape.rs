@@ -1,6 +1,7 @@
 //! Geometry of a convolution: sizes, output size, valid ranges. Checked arithmetic only.
 
 use crate::error::{Error, Expected};
+use core::ops::Range;
 
 /// Rows and columns of zeros around the image, per side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -233,6 +234,25 @@ impl Conv2dShape {
     pub fn weight_len(&self) -> Result<usize, Error> {
         self.check()?;
         Ok(self.c_out * (self.c_in / self.groups) * self.kh * self.kw)
+    }
+
+    /// Input rows that some output rows read, of a checked shape: at least one.
+    pub(crate) fn input_rows(&self, rows: Range<usize>) -> Range<usize> {
+        let first = rows.start * self.stride[0];
+        let end = (rows.end - 1) * self.stride[0] + (self.kh - 1) * self.dilation[0] + 1;
+        first.saturating_sub(self.padding.top)..(end - self.padding.top).min(self.h)
+    }
+
+    /// The shape of some output rows of one image, of a checked shape. Its input is [`input_rows`](Self::input_rows).
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Conv2dShape {
+        let input = self.input_rows(rows.clone());
+        let mut part = *self;
+        part.n = 1;
+        part.h = input.len();
+        part.padding.top = self.padding.top.saturating_sub(rows.start * self.stride[0]);
+        let reach = (rows.len() - 1) * self.stride[0] + (self.kh - 1) * self.dilation[0] + 1;
+        part.padding.bottom = reach.saturating_sub(part.padding.top + part.h);
+        part
     }
 
     /// Whether every input channel is a group of its own.

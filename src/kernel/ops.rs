@@ -2,7 +2,7 @@
 
 use super::elementwise::LinesFn;
 use super::pool::{LineFn, PlanesFn, WindowsFn};
-use super::shuffle::ShuffleFn;
+use super::shuffle::{PairsFn, ShuffleFn};
 
 /// One function per operation. There is no choice between several as there is for convolution, hence no registry row.
 pub(crate) struct Ops {
@@ -24,6 +24,8 @@ pub(crate) struct Ops {
     pub average_planes: PlanesFn,
     /// Channel shuffle, channels last.
     pub shuffle: ShuffleFn,
+    /// Channel shuffle of a concatenation in two groups, channels last.
+    pub pairs: PairsFn,
 }
 
 /// The table of a tier, from the modules `elementwise`, `pool` and `shuffle` beside it.
@@ -39,6 +41,7 @@ macro_rules! ops {
             sum_line: pool::sum_line,
             average_planes: pool::average_planes,
             shuffle: shuffle::pixels,
+            pairs: shuffle::pairs,
         }
     };
 }

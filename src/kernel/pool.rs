@@ -333,6 +333,7 @@ pub(crate) unsafe fn average_planes<V: Vector>(p: &Planes) {
 const CHANNELS: usize = 64;
 
 /// A pooling with a tier's micro-kernels.
+#[derive(Clone)]
 pub(crate) struct Pool {
     pub shape: Conv2dShape,
     pub layout: Layout,

@@ -1,7 +1,7 @@
 //! Channel shuffle: the channels as a matrix of `groups` rows, transposed.
 //!
-//! Channels last, the micro-kernel transposes every pixel; with the number of groups known it is a loop of interleaved
-//! stores, which the compiler makes the tier's shuffles of. Channels first, planes move as they are, and there is nothing
+//! Channels last, the micro-kernel transposes every pixel; with the number of groups known it is blocks of fixed size,
+//! which the compiler makes the tier's permutations of. Channels first, planes move as they are, and there is nothing
 //! to compute: rows are copied. Bound by the memory that holds the tensors.
 
 use super::Part;
@@ -46,19 +46,67 @@ pub(crate) unsafe fn pixels(p: &Pixels) {
 unsafe fn interleave<const G: usize>(p: &Pixels) {
     for pixel in 0..p.pixels {
         // SAFETY: the pixel has `G * per_group` floats, in the input and in the output, which do not overlap.
-        let (from, to) = unsafe {
-            (
-                core::slice::from_raw_parts(p.input.add(pixel * p.input_step), G * p.per_group),
-                core::slice::from_raw_parts_mut(p.output.add(pixel * p.output_step), G * p.per_group),
-            )
-        };
-        let rows: [&[f32]; G] = core::array::from_fn(|g| &from[g * p.per_group..(g + 1) * p.per_group]);
-        let (to, _) = to.as_chunks_mut::<G>();
-        for (j, to) in to.iter_mut().enumerate() {
-            for g in 0..G {
-                // SAFETY: there are `per_group` chunks.
-                to[g] = unsafe { *rows[g].get_unchecked(j) };
+        unsafe {
+            let from = p.input.add(pixel * p.input_step);
+            let rows = core::array::from_fn(|g| from.add(g * p.per_group));
+            weave::<G>(rows, p.per_group, p.output.add(pixel * p.output_step));
+        }
+    }
+}
+
+/// `G` rows of `len` floats, which take turns in `to`. In blocks of fixed size, which the compiler makes permutations of
+/// registers of; the last block is moved back over floats already done.
+///
+/// # Safety
+/// The rows are readable for `len` floats, `to` writable for `G * len`, and does not overlap them.
+#[inline(always)]
+unsafe fn weave<const G: usize>(rows: [*const f32; G], len: usize, to: *mut f32) {
+    // SAFETY: blocks end at `len` at most.
+    unsafe {
+        let at = |j: usize| (rows.map(|row| row.add(j)), to.add(j * G));
+        let mut j = 0;
+        while len - j >= 16 {
+            let (rows, to) = at(j);
+            block::<G, 16>(rows, to);
+            j += 16;
+        }
+        if len - j > 8 && len >= 16 {
+            let (rows, to) = at(len - 16);
+            block::<G, 16>(rows, to);
+        } else if len > j && len >= 8 {
+            if len - j > 8 {
+                let (rows, to) = at(j);
+                block::<G, 8>(rows, to);
             }
+            let (rows, to) = at(len - 8);
+            block::<G, 8>(rows, to);
+        } else {
+            while j < len {
+                for (g, row) in rows.iter().enumerate() {
+                    *to.add(j * G + g) = *row.add(j);
+                }
+                j += 1;
+            }
+        }
+    }
+}
+
+/// As [`weave`], of `B` floats.
+///
+/// # Safety
+/// As [`weave`].
+#[inline(always)]
+unsafe fn block<const G: usize, const B: usize>(rows: [*const f32; G], to: *mut f32) {
+    let mut from = [[0.0; B]; G];
+    for g in 0..G {
+        // SAFETY: an array of floats is aligned as one of them.
+        from[g] = unsafe { *rows[g].cast::<[f32; B]>() };
+    }
+    // SAFETY: as above; nothing else refers to these floats.
+    let to = unsafe { &mut *to.cast::<[[f32; G]; B]>() };
+    for j in 0..B {
+        for g in 0..G {
+            to[j][g] = from[g][j];
         }
     }
 }
@@ -76,6 +124,38 @@ unsafe fn any(p: &Pixels) {
                     *to.add(j * p.groups + g) = *from.add(g * p.per_group + j);
                 }
             }
+        }
+    }
+}
+
+/// Pixels of two tensors that become pixels of one.
+pub(crate) struct Pairs {
+    pub pixels: usize,
+    /// Channels of each of the two.
+    pub channels: usize,
+    pub first: *const f32,
+    pub first_step: usize,
+    pub second: *const f32,
+    pub second_step: usize,
+    pub output: *mut f32,
+    pub output_step: usize,
+}
+
+/// A micro-kernel over [`Pairs`].
+pub(crate) type PairsFn = unsafe fn(&Pairs);
+
+/// The concatenation of two tensors, shuffled in two groups: their channels take turns.
+///
+/// # Safety
+/// The CPU has the tier that this is inlined into; the pixels of the inputs are readable for `channels` floats, those of
+/// the output writable for twice as many, and do not overlap the others.
+#[inline(always)]
+pub(crate) unsafe fn pairs(p: &Pairs) {
+    for pixel in 0..p.pixels {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let rows = [p.first.add(pixel * p.first_step), p.second.add(pixel * p.second_step)];
+            weave::<2>(rows, p.channels, p.output.add(pixel * p.output_step));
         }
     }
 }

@@ -157,7 +157,19 @@ impl Winograd {
         let last = (s.c_out - (panels - 1) * nr).next_multiple_of(self.lanes);
         let panel_len = alpha * alpha * k * nr;
         let bias = (panels - 1) * panel_len + alpha * alpha * k * last;
-        Sizes { rows, columns, tiles, alpha, block: fits.max(LEAST_BLOCK).min(tiles), panels, nr, k, pitch, panel_len, bias }
+        Sizes {
+            rows,
+            columns,
+            tiles,
+            alpha,
+            block: fits.max(LEAST_BLOCK).min(tiles),
+            panels,
+            nr,
+            k,
+            pitch,
+            panel_len,
+            bias,
+        }
     }
 
     /// Floats of the transformed inputs, of the products, and of the two stages.
@@ -382,9 +394,8 @@ impl Run<'_> {
             let places = lists.next(r, c);
             let (y0, x0) = p.origin(strip.y * w.tile, x * w.tile);
             let inside = y0 >= 0 && x0 >= 0 && y0 as usize + r + 2 <= s.h && x0 as usize + c + 2 <= s.w;
-            let from = image.wrapping_offset(
-                y0.wrapping_mul(i.row as isize).wrapping_add(x0.wrapping_mul(i.pixel as isize)),
-            );
+            let from =
+                image.wrapping_offset(y0.wrapping_mul(i.row as isize).wrapping_add(x0.wrapping_mul(i.pixel as isize)));
             if !inside || rest > 0 {
                 for (row, pixels) in pixels.chunks_exact_mut(MOST_POINTS).enumerate().take(r + 2) {
                     let y = y0 + row as isize;
@@ -628,4 +639,3 @@ impl Run<'_> {
         }
     }
 }
-

@@ -41,9 +41,7 @@ pub(crate) const fn group(point: usize) -> usize {
 /// `G w` of three taps.
 fn weights_1d(m: usize, w: [f64; 3]) -> [f64; MOST_POINTS] {
     let factors = factors(m);
-    core::array::from_fn(|i| {
-        if i == 3 { w[2] } else { factors[i] * (w[0] + POINTS[i] * (w[1] + POINTS[i] * w[2])) }
-    })
+    core::array::from_fn(|i| if i == 3 { w[2] } else { factors[i] * (w[0] + POINTS[i] * (w[1] + POINTS[i] * w[2])) })
 }
 
 /// `G w G^T` of a 3 x 3 kernel, rounded once.

@@ -74,10 +74,18 @@ pub(crate) unsafe fn input<V: Vector, const M: usize, const POINTED: bool>(t: &I
         // SAFETY: as the caller promises; what is read of `between` has been written.
         unsafe {
             let mut between: Between<V> = [[const { MaybeUninit::uninit() }; MOST_POINTS]; MOST_POINTS];
-            each_input!(V, M, r, j < c + 2, |o, i| {
-                let p = if POINTED { *t.pixels.add(i * MOST_POINTS + j) } else { t.from.add(i * t.row + j * t.pixel) };
-                V::load(p.add(at))
-            }, between[i][j].write(o));
+            each_input!(
+                V,
+                M,
+                r,
+                j < c + 2,
+                |o, i| {
+                    let p =
+                        if POINTED { *t.pixels.add(i * MOST_POINTS + j) } else { t.from.add(i * t.row + j * t.pixel) };
+                    V::load(p.add(at))
+                },
+                between[i][j].write(o)
+            );
             each_input!(V, M, c, i < r + 2, |o, j| between[i][j].assume_init(), {
                 o.store(t.to[kind(i, j)].add((i * (M + 2) + j) * t.point + at))
             });
@@ -218,9 +226,14 @@ pub(crate) unsafe fn output<V: Vector, const M: usize>(t: &Output) {
         for v in 0..t.vectors {
             let at = v * V::LANES;
             let mut between: Between<V> = [[const { MaybeUninit::uninit() }; MOST_POINTS]; MOST_POINTS];
-            each_output!(V, M, r, j < c + 2, |y, i| {
-                V::load(t.from[kind(i, j)].add((i * (M + 2) + j) * t.point + at))
-            }, between[i][j].write(y));
+            each_output!(
+                V,
+                M,
+                r,
+                j < c + 2,
+                |y, i| { V::load(t.from[kind(i, j)].add((i * (M + 2) + j) * t.point + at)) },
+                between[i][j].write(y)
+            );
             let bias = V::load(t.bias.add(at));
             let lanes = if v + 1 == t.vectors { t.last } else { V::LANES };
             let whole = lanes == V::LANES && [t.rows, t.columns] == t.size;

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Elements that a part of an operation beside convolution should read at least: some five microseconds, what waking a
 /// thread costs.
-pub(super) const PART_ELEMENTS: u64 = 32_768;
+pub(crate) const PART_ELEMENTS: u64 = 32_768;
 
 /// Parts are counted in the bits of a word.
 const MOST_PARTS: usize = 64;
@@ -35,13 +35,13 @@ macro_rules! kernel_name {
         }
     };
 }
-pub(super) use kernel_name;
+pub(crate) use kernel_name;
 
 /// The tier that the options ask for.
 ///
 /// # Errors
 /// A tier that cannot be had, or zero threads.
-pub(super) fn cap(options: &Options<'_>) -> Result<Isa, Error> {
+pub(crate) fn cap(options: &Options<'_>) -> Result<Isa, Error> {
     if options.threads == 0 {
         return Err(Error::size("threads", 0, Expected::AtLeast(1)));
     }
@@ -55,7 +55,7 @@ pub(super) fn cap(options: &Options<'_>) -> Result<Isa, Error> {
 ///
 /// # Errors
 /// As [`cap`], or a kernel asked for by name.
-pub(super) fn tier(options: &Options<'_>) -> Result<(Isa, &'static Ops), Error> {
+pub(crate) fn tier(options: &Options<'_>) -> Result<(Isa, &'static Ops), Error> {
     if options.kernel.is_some() {
         let expected = "none: the operation has one kernel per tier";
         return Err(Error::Unsupported { argument: "kernel", value: Value::Name("a name"), expected });
@@ -66,7 +66,7 @@ pub(super) fn tier(options: &Options<'_>) -> Result<(Isa, &'static Ops), Error> 
 }
 
 /// Into how many parts a run is cut: as many as there are threads and units of work, and `worth` a thread's waking.
-pub(super) fn parts(options: &Options<'_>, worth: u64, units: usize) -> usize {
+pub(crate) fn parts(options: &Options<'_>, worth: u64, units: usize) -> usize {
     let worth = usize::try_from(worth).unwrap_or(usize::MAX);
     options.threads.min(MOST_PARTS).min(worth).min(units).max(1)
 }
@@ -75,7 +75,7 @@ pub(super) fn parts(options: &Options<'_>, worth: u64, units: usize) -> usize {
 ///
 /// # Errors
 /// An executor that did not run every task.
-pub(super) fn run_parts(pool: &dyn Parallel, parts: usize, task: &(dyn Fn(Part) + Sync)) -> Result<(), Error> {
+pub(crate) fn run_parts(pool: &dyn Parallel, parts: usize, task: &(dyn Fn(Part) + Sync)) -> Result<(), Error> {
     let of = if pool.threads() == 1 { 1 } else { parts };
     if of == 1 {
         task(Part { index: 0, of });
@@ -103,9 +103,9 @@ pub(crate) struct Names {
 
 pub(crate) const INPUT: Names =
     Names { layout: "input layout", n: "input n", h: "input h", w: "input w", c: "input c" };
-pub(super) const SECOND: Names =
+pub(crate) const SECOND: Names =
     Names { layout: "second layout", n: "second n", h: "second h", w: "second w", c: "second c" };
-pub(super) const RESIDUAL: Names =
+pub(crate) const RESIDUAL: Names =
     Names { layout: "residual layout", n: "residual n", h: "residual h", w: "residual w", c: "residual c" };
 pub(crate) const OUTPUT: Names =
     Names { layout: "output layout", n: "output n", h: "output h", w: "output w", c: "output c" };
@@ -166,17 +166,17 @@ impl At<*mut f32> {
 
 /// A pointer that tasks share.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<P>(P);
+pub(crate) struct Shared<P>(P);
 
 // SAFETY: tasks read through the shared pointers to inputs, and write disjoint elements of outputs and scratch.
 unsafe impl<P> Sync for Shared<P> {}
 
 impl<P: Copy> Shared<P> {
-    pub(super) fn new(pointers: P) -> Self {
+    pub(crate) fn new(pointers: P) -> Self {
         Shared(pointers)
     }
 
-    pub(super) fn get(&self) -> P {
+    pub(crate) fn get(&self) -> P {
         self.0
     }
 }

@@ -6,7 +6,7 @@ use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
 use crate::isa::Isa;
 use crate::kernel::finish::Finish;
-use crate::kernel::{Job, Kernel, NO_CLAMP, Problem};
+use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::parallel::{Parallel, Serial};
 use crate::registry;
@@ -14,20 +14,23 @@ use crate::shape::Conv2dShape;
 use crate::tensor::{Dims, Layout, Strides, View, ViewMut};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// How a plan is made: the cap on the instruction set, the threads, the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    pub(super) isa: Option<Isa>,
-    pub(super) threads: usize,
-    pub(super) kernel: Option<&'a str>,
-    pub(super) winograd: bool,
+    pub(crate) isa: Option<Isa>,
+    pub(crate) threads: usize,
+    pub(crate) kernel: Option<&'a str>,
+    pub(crate) winograd: bool,
+    pub(crate) fused: bool,
+    pub(crate) strip_rows: Option<usize>,
 }
 
 impl<'a> Options<'a> {
     /// The best tier that this machine has under `LIGHTCONV_ISA`, one thread, any kernel.
     pub const fn new() -> Self {
-        Options { isa: None, threads: 1, kernel: None, winograd: false }
+        Options { isa: None, threads: 1, kernel: None, winograd: false, fused: true, strip_rows: None }
     }
 
     /// Kernels of this tier or of lower ones of the same machine. A tier that the machine lacks is an error. This
@@ -59,6 +62,20 @@ impl<'a> Options<'a> {
         self.winograd = allowed;
         self
     }
+
+    /// Of [blocks](crate::block) only: whether the operations of a block take turns on a few rows, which then stay in
+    /// cache (the default), or run one after the other, with whole tensors between them. The bits are the same.
+    pub const fn fused(mut self, fused: bool) -> Self {
+        self.fused = fused;
+        self
+    }
+
+    /// Of [blocks](crate::block) only: at most this many output rows at a time. The default is as many as keep half of
+    /// the second cache; fewer need less scratch. The bits are the same.
+    pub const fn strip_rows(mut self, rows: usize) -> Self {
+        self.strip_rows = Some(rows);
+        self
+    }
 }
 
 impl Default for Options<'_> {
@@ -68,7 +85,18 @@ impl Default for Options<'_> {
 }
 
 /// Multiplies that a part should have at least: some five microseconds of a fast core, what waking a thread costs.
-const PART_MULTIPLIES: u64 = 150_000;
+pub(crate) const PART_MULTIPLIES: u64 = 150_000;
+
+/// Where the tensors of a run are: pointers to first elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Tensors {
+    pub input: *const f32,
+    pub input_strides: Strides,
+    pub residual: Option<(*const f32, Strides)>,
+    pub output: *mut f32,
+    pub output_strides: Strides,
+    pub scratch: *mut f32,
+}
 
 /// A convolution, ready to run any number of times: kernel chosen, weights packed, scratch sized.
 ///
@@ -190,36 +218,83 @@ impl Conv2dPlan {
         output: At<*mut f32>,
         scratch: *mut f32,
     ) -> Result<(), Error> {
+        let tensors = Tensors {
+            input: input.data,
+            input_strides: input.strides,
+            residual: residual.map(|r| (r.data, r.strides)),
+            output: output.data,
+            output_strides: output.strides,
+            scratch,
+        };
+        let shared = Shared::new(tensors);
+        run_parts(pool, self.parts, &|part| {
+            let tensors = shared.get();
+            let scratch = tensors.scratch.wrapping_add(part.index * self.scratch_per_part);
+            // SAFETY: the tensors are of the problem's sizes with these strides, as the caller promises; every part has
+            // scratch of its own and runs once.
+            unsafe { self.run_part(&self.problem, &Tensors { scratch, ..tensors }, part) };
+        })
+    }
+
+    /// Computes a part of the plan's problem or of one that [`rows`](Self::rows) cut from it.
+    ///
+    /// # Safety
+    /// The tensors are of the problem's sizes, the residual is there if the epilogue adds one, the scratch has
+    /// [`part_scratch_len`](Self::part_scratch_len) floats of this part's own. Parts run once each.
+    pub(crate) unsafe fn run_part(&self, problem: &Problem, t: &Tensors, part: Part) {
         let clamp = self.epilogue.activation.as_clamp();
-        let finish = (clamp.is_none() || residual.is_some()).then(|| Finish {
+        let finish = (clamp.is_none() || t.residual.is_some()).then(|| Finish {
             function: self.kernel.finish,
             epilogue: self.epilogue,
-            residual: residual.map_or(core::ptr::null(), |r| r.data),
-            residual_strides: residual.map_or(Strides { image: 0, row: 0, pixel: 0, channel: 0 }, |r| r.strides),
+            residual: t.residual.map_or(core::ptr::null(), |r| r.0),
+            residual_strides: t.residual.map_or(Strides { image: 0, row: 0, pixel: 0, channel: 0 }, |r| r.1),
         });
         let clamp = match (clamp, finish) {
             (Some(c), None) => c,
             _ => NO_CLAMP,
         };
-        let shared = Shared::new((input.data, output.data, scratch, finish));
-        let (input_strides, output_strides) = (input.strides, output.strides);
-        run_parts(pool, self.parts, &|part| {
-            let (input, output, scratch, finish) = shared.get();
-            let job = Job {
-                problem: &self.problem,
-                weights: self.packed.as_ptr(),
-                input,
-                input_strides,
-                output,
-                output_strides,
-                clamp,
-                finish,
-                scratch: scratch.wrapping_add(part.index * self.scratch_per_part),
-            };
-            // SAFETY: the tier was found available when the plan was made; the tensors are of the problem's sizes with
-            // these strides, as the caller promises; every part has scratch of its own and runs once.
-            unsafe { self.kernel.algorithm.run(&job, part) };
-        })
+        let job = Job {
+            problem,
+            weights: self.packed.as_ptr(),
+            input: t.input,
+            input_strides: t.input_strides,
+            output: t.output,
+            output_strides: t.output_strides,
+            clamp,
+            finish,
+            scratch: t.scratch,
+        };
+        // SAFETY: the tier was found available when the plan was made; the rest is as the caller promises. Packed weights
+        // do not depend on rows and images, and rows of a problem need no more scratch than all of it.
+        unsafe { self.kernel.algorithm.run(&job, part) };
+    }
+
+    /// Computes a part of the plan's problem.
+    ///
+    /// # Safety
+    /// As [`run_part`](Self::run_part).
+    pub(crate) unsafe fn run_whole(&self, tensors: &Tensors, part: Part) {
+        // SAFETY: as the caller promises.
+        unsafe { self.run_part(&self.problem, tensors, part) };
+    }
+
+    /// The problem of some output rows of one image. Its input begins with the first row that they read
+    /// ([`Conv2dShape::input_rows`]).
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Problem {
+        let mut problem = self.problem.clone();
+        problem.shape = self.problem.shape.rows(rows.clone());
+        problem.oh = rows.len();
+        problem
+    }
+
+    /// Units of work that the plan's problem can be cut into.
+    pub(crate) fn units(&self) -> usize {
+        self.kernel.algorithm.units(&self.problem)
+    }
+
+    /// Floats of scratch of one part.
+    pub(crate) fn part_scratch_len(&self) -> usize {
+        self.scratch_per_part
     }
 
     /// Floats of scratch that a run needs, all parts together.

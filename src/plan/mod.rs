@@ -1,7 +1,7 @@
 //! One file per operation: choose, pack, size scratch, split, run.
 
-mod common;
-mod conv2d;
+pub(crate) mod common;
+pub(crate) mod conv2d;
 mod elementwise;
 mod fully_connected;
 mod pool;

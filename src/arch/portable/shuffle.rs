@@ -1,10 +1,17 @@
 //! Channel shuffle: see [`crate::kernel::shuffle`].
 
-use crate::kernel::shuffle::{self, Pixels};
+use crate::kernel::shuffle::{self, Pairs, Pixels};
 
 /// # Safety
 /// As [`shuffle::pixels`].
 pub(super) unsafe fn pixels(p: &Pixels) {
     // SAFETY: the caller's promise is the same.
     unsafe { shuffle::pixels(p) }
+}
+
+/// # Safety
+/// As [`shuffle::pairs`].
+pub(super) unsafe fn pairs(p: &Pairs) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { shuffle::pairs(p) }
 }

@@ -43,10 +43,7 @@ unsafe fn stage_out(s: &StageOut) {
 }
 
 /// 4 tiles x 8 channels.
-const PRODUCTS: &[&[ProductFn]] = &[
-    micros!(product; 1; 1 2 3 4),
-    micros!(product; 2; 1 2 3 4),
-];
+const PRODUCTS: &[&[ProductFn]] = &[micros!(product; 1; 1 2 3 4), micros!(product; 2; 1 2 3 4)];
 
 winograds!(4;
     F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,

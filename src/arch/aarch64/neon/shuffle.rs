@@ -1,6 +1,6 @@
 //! Channel shuffle: see [`crate::kernel::shuffle`].
 
-use crate::kernel::shuffle::{self, Pixels};
+use crate::kernel::shuffle::{self, Pairs, Pixels};
 
 /// # Safety
 /// As [`shuffle::pixels`].
@@ -8,4 +8,12 @@ use crate::kernel::shuffle::{self, Pixels};
 pub(super) unsafe fn pixels(p: &Pixels) {
     // SAFETY: the caller's promise is the same.
     unsafe { shuffle::pixels(p) }
+}
+
+/// # Safety
+/// As [`shuffle::pairs`].
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn pairs(p: &Pairs) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { shuffle::pairs(p) }
 }

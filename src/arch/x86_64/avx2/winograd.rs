@@ -48,10 +48,7 @@ unsafe fn stage_out(s: &StageOut) {
 }
 
 /// 6 tiles x 16 channels.
-const PRODUCTS: &[&[ProductFn]] = &[
-    micros!(product; 1; 1 2 3 4 5 6),
-    micros!(product; 2; 1 2 3 4 5 6),
-];
+const PRODUCTS: &[&[ProductFn]] = &[micros!(product; 1; 1 2 3 4 5 6), micros!(product; 2; 1 2 3 4 5 6)];
 
 winograds!(8;
     F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,

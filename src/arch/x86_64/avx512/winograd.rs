@@ -48,10 +48,8 @@ unsafe fn stage_out(s: &StageOut) {
 }
 
 /// 14 tiles x 32 channels.
-const PRODUCTS: &[&[ProductFn]] = &[
-    micros!(product; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-    micros!(product; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-];
+const PRODUCTS: &[&[ProductFn]] =
+    &[micros!(product; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(product; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)];
 
 winograds!(16;
     F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,

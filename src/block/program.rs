@@ -1,0 +1,383 @@
+//! A block as a program of operations over tensors, and how it runs.
+//!
+//! A program is a sequence of *phases*. Inside a phase the operations take turns on a few rows: to compute the next rows
+//! of its output, a phase asks backwards how far every operation must have come, and then lets each one go on to there.
+//! The tensor between two operations is a *strip*: the rows that are still to be read, in a buffer that stays in the
+//! second cache. No row is computed twice but where the rows are cut between threads, each of which has strips of its own.
+//! Between phases all threads wait; a tensor that crosses the border is whole.
+//!
+//! The order in which one output's products are summed does not depend on the rows that a call computes, so neither the
+//! height of the strips nor the number of threads changes a bit.
+
+use super::step::{Op, Place, Port, Step};
+use crate::cost::Cost;
+use crate::error::Error;
+use crate::kernel::Part;
+use crate::parallel::{Parallel, Serial};
+use crate::plan::common::{INPUT, OUTPUT, Shared, check_scratch, check_view, run_parts};
+use crate::plan::conv2d::Tensors;
+use crate::tensor::{Dims, Layout, Strides, View, ViewMut};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Most steps of a phase.
+pub(super) const MOST_STEPS: usize = 32;
+
+/// Where a tensor is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Home {
+    Input,
+    Output,
+    /// In the scratch that all threads share, from this float on.
+    Whole(usize),
+    /// In a thread's own scratch, from this float on: the rows at hand. The number counts the strips of a phase.
+    Strip(usize, usize),
+}
+
+/// A tensor of a program.
+pub(super) struct Tensor {
+    pub home: Home,
+    pub dims: Dims,
+    /// Of whole tensors and strips.
+    pub strides: Strides,
+}
+
+/// Operations that take turns.
+pub(super) struct Phase {
+    pub steps: Vec<Step>,
+    /// Images and rows that the phase computes.
+    pub n: usize,
+    pub h: usize,
+    /// Rows of a turn.
+    pub rows: usize,
+    pub parts: usize,
+    /// Tensors that are strips.
+    pub strips: Vec<usize>,
+    /// The steps read whole tensors that others of them write: with several threads they take turns on all rows instead.
+    pub in_step: bool,
+}
+
+/// A block, ready to run.
+pub(super) struct Program {
+    pub layout: Layout,
+    pub input: Dims,
+    pub output: Dims,
+    pub tensors: Vec<Tensor>,
+    pub phases: Vec<Phase>,
+    /// Floats of whole tensors, and of each part's own scratch.
+    pub whole_len: usize,
+    pub part_len: usize,
+    /// Most parts of any phase.
+    pub parts: usize,
+    pub cost: Cost,
+}
+
+/// The memory of a run.
+#[derive(Clone, Copy)]
+struct Memory {
+    input: *const f32,
+    input_strides: Strides,
+    output: *mut f32,
+    output_strides: Strides,
+    whole: *mut f32,
+    parts: *mut f32,
+}
+
+/// First row of each strip of a phase.
+type Bases = [usize; MOST_STEPS];
+
+/// Floats of a cache line.
+pub(super) const LINE: usize = 16;
+
+impl Program {
+    pub(super) fn run(&self, input: &View<'_>, output: &mut ViewMut<'_>, scratch: &mut [f32]) -> Result<(), Error> {
+        self.run_with(&Serial, input, output, scratch)
+    }
+
+    pub(super) fn run_with(
+        &self,
+        pool: &dyn Parallel,
+        input: &View<'_>,
+        output: &mut ViewMut<'_>,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        check_view(&INPUT, &input.extent, self.layout, self.input)?;
+        check_view(&OUTPUT, &output.extent, self.layout, self.output)?;
+        check_scratch(scratch.len(), self.scratch_len())?;
+        let scratch = scratch.as_mut_ptr();
+        let whole = scratch.wrapping_add(scratch.align_offset(LINE * size_of::<f32>()).min(LINE));
+        let shared = Shared::new(Memory {
+            input: input.data.as_ptr(),
+            input_strides: input.strides(),
+            output: output.data.as_mut_ptr(),
+            output_strides: output.strides(),
+            whole,
+            parts: whole.wrapping_add(self.whole_len),
+        });
+        for phase in &self.phases {
+            if phase.in_step && phase.parts > 1 && pool.threads() > 1 {
+                for step in &phase.steps {
+                    run_parts(pool, phase.parts, &|part| {
+                        // SAFETY: as below; no step reads what another part of it writes.
+                        unsafe { self.run_step(&shared.get(), phase, step, part) };
+                    })?;
+                }
+            } else if let [step] = phase.steps.as_slice() {
+                run_parts(pool, phase.parts, &|part| {
+                    // SAFETY: as below.
+                    unsafe { self.run_step(&shared.get(), phase, step, part) };
+                })?;
+            } else {
+                run_parts(pool, phase.parts, &|part| {
+                    // SAFETY: the views cover tensors of the program's sizes, the scratch is as long as it says; parts
+                    // compute rows of their own, of tensors that no other part reads in this phase.
+                    unsafe { self.run_phase(&shared.get(), phase, part) };
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        let all = self.whole_len + self.parts * self.part_len;
+        // Scratch starts where any float may.
+        if all == 0 { 0 } else { all + LINE }
+    }
+
+    /// What runs, phase by phase.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for phase in &self.phases {
+            let turns = if phase.steps.len() > 1 { phase.rows } else { phase.h };
+            let parts = phase.parts;
+            text += &alloc::format!("{} images of {} rows, {turns} at a time, parts: {parts}\n", phase.n, phase.h);
+            for step in &phase.steps {
+                let name = step.name();
+                text += &alloc::format!("  {name}: {}\n", self.describe_tensor(&step.to));
+            }
+        }
+        text
+    }
+
+    fn describe_tensor(&self, port: &Port) -> String {
+        let tensor = &self.tensors[port.tensor];
+        let Dims { h, w, .. } = tensor.dims;
+        let c = port.count;
+        match tensor.home {
+            Home::Input => alloc::format!("input, {c} channels"),
+            Home::Output => alloc::format!("output, {c} channels"),
+            Home::Whole(_) => alloc::format!("whole, {h} x {w} x {c}"),
+            Home::Strip(..) => alloc::format!("strip of {w} x {c}"),
+        }
+    }
+
+    /// The place of a row.
+    ///
+    /// # Safety
+    /// The memory is that of a run, the row is inside the tensor, and of a strip inside its rows at hand.
+    unsafe fn place(&self, m: &Memory, local: *mut f32, bases: &Bases, port: &Port, image: usize, row: usize) -> Place {
+        let tensor = &self.tensors[port.tensor];
+        let (first, s, image, row) = match tensor.home {
+            Home::Input => (m.input.cast_mut(), m.input_strides, image, row),
+            Home::Output => (m.output, m.output_strides, image, row),
+            Home::Whole(at) => (m.whole.wrapping_add(at), tensor.strides, image, row),
+            Home::Strip(index, at) => (local.wrapping_add(at), tensor.strides, 0, row - bases[index]),
+        };
+        // SAFETY: inside the tensor by contract.
+        let first = unsafe { first.add(image * s.image + row * s.row + port.first * s.channel) };
+        (first, Strides { channel: s.channel * port.step, ..s })
+    }
+
+    fn local(&self, m: &Memory, part: Part) -> *mut f32 {
+        m.parts.wrapping_add(part.index * self.part_len)
+    }
+
+    /// Rows of a part: of one image after the other.
+    fn each_image(phase: &Phase, h: usize, part: Part, mut f: impl FnMut(usize, Range<usize>)) {
+        let units = part.range(phase.n * h);
+        let mut unit = units.start;
+        while unit < units.end {
+            let (image, first) = (unit / h, unit % h);
+            let count = (h - first).min(units.end - unit);
+            f(image, first..first + count);
+            unit += count;
+        }
+    }
+
+    /// A part of a step that runs by itself.
+    ///
+    /// # Safety
+    /// As [`run_phase`](Self::run_phase); none of its tensors is a strip.
+    unsafe fn run_step(&self, m: &Memory, phase: &Phase, step: &Step, part: Part) {
+        let (local, bases) = (self.local(m, part), [0; MOST_STEPS]);
+        if let Op::Conv(plan) = &step.op {
+            // SAFETY: the tensors are whole, of the plan's sizes, and the parts those of its kernel.
+            unsafe {
+                let place = |port: &Port| self.place(m, local, &bases, port, 0, 0);
+                let (from, second, to) = (place(&step.from), step.second.as_ref().map(place), place(&step.to));
+                let tensors = Tensors {
+                    input: from.0.cast_const(),
+                    input_strides: from.1,
+                    residual: second.map(|s| (s.0.cast_const(), s.1)),
+                    output: to.0,
+                    output_strides: to.1,
+                    scratch: local,
+                };
+                plan.run_whole(&tensors, part);
+            }
+            return;
+        }
+        Self::each_image(phase, step.h, part, |image, rows| {
+            // SAFETY: as the caller promises.
+            unsafe { self.run_rows(m, local, &bases, step, image, rows) };
+        });
+    }
+
+    /// # Safety
+    /// As [`run_phase`](Self::run_phase), for rows that are at hand.
+    unsafe fn run_rows(
+        &self,
+        m: &Memory,
+        local: *mut f32,
+        bases: &Bases,
+        step: &Step,
+        image: usize,
+        rows: Range<usize>,
+    ) {
+        // SAFETY: the rows are inside the tensors and, of strips, at hand.
+        unsafe {
+            let from = self.place(m, local, bases, &step.from, image, step.input_rows(rows.clone()).start);
+            let second =
+                step.second.as_ref().map(|p| self.place(m, local, bases, p, image, step.second_row(rows.start)));
+            let to = self.place(m, local, bases, &step.to, image, rows.start);
+            let w = self.tensors[step.to.tensor].dims.w;
+            step.run_rows(self.layout, w, rows, from, second, to, local);
+        }
+    }
+
+    /// A part of a phase whose steps take turns.
+    ///
+    /// # Safety
+    /// The memory is that of a run of this program; this part's scratch is its own; parts have the same `of`, and indexes
+    /// of their own. No other part reads what this one writes, and the tiers of all steps are there.
+    unsafe fn run_phase(&self, m: &Memory, phase: &Phase, part: Part) {
+        let local = self.local(m, part);
+        Self::each_image(phase, phase.h, part, |image, rows| {
+            let mut done = [0; MOST_STEPS];
+            let mut bases = [0; MOST_STEPS];
+            for first in rows.clone().step_by(phase.rows) {
+                let needs = phase.needs(first..(first + phase.rows).min(rows.end));
+                for (index, &tensor) in phase.strips.iter().enumerate() {
+                    let Some(hull) = phase.hull(tensor, &needs) else { continue };
+                    if first == rows.start {
+                        bases[index] = hull.start;
+                        continue;
+                    }
+                    let writers = phase.steps.iter().zip(done).filter(|(s, _)| s.to.tensor == tensor);
+                    let end = writers.map(|(_, done)| done).max().unwrap_or(0);
+                    // SAFETY: these rows are at hand.
+                    unsafe { self.slide(local, tensor, bases[index], hull.start, end) };
+                    bases[index] = hull.start;
+                }
+                for ((step, done), need) in phase.steps.iter().zip(&mut done).zip(needs) {
+                    *done = if first == rows.start { need.0 } else { need.0.max(*done) };
+                    if *done < need.1 {
+                        // SAFETY: what the rows read has been computed, by the steps before or in a phase before; strips
+                        // are as high as any turn needs.
+                        unsafe { self.run_rows(m, local, &bases, step, image, *done..need.1) };
+                        *done = need.1;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Moves the rows of a strip from `first` to `end` to its beginning, where row `base` was.
+    ///
+    /// # Safety
+    /// The rows are at hand: `base <= first`, and `end` no more than the strip's height beyond `base`.
+    unsafe fn slide(&self, local: *mut f32, tensor: usize, base: usize, first: usize, end: usize) {
+        let Tensor { home: Home::Strip(_, at), dims, strides, .. } = &self.tensors[tensor] else { return };
+        if first == base || end <= first {
+            return;
+        }
+        let (lines, step) = match self.layout {
+            Layout::Nhwc => (1, 0),
+            Layout::Nchw => (dims.c, strides.channel),
+        };
+        for line in 0..lines {
+            // SAFETY: whole rows of the strip.
+            unsafe {
+                let line = local.add(at + line * step);
+                core::ptr::copy(line.add((first - base) * strides.row), line, (end - first) * strides.row);
+            }
+        }
+    }
+}
+
+impl Phase {
+    /// Rows that every step must have computed for these rows of the phase's output.
+    fn needs(&self, rows: Range<usize>) -> [(usize, usize); MOST_STEPS] {
+        let mut needs = [(usize::MAX, 0); MOST_STEPS];
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            if step.h == self.h && self.is_kept(i) {
+                widen(&mut needs[i], rows.clone());
+            }
+            let need = needs[i].0..needs[i].1;
+            if need.is_empty() {
+                continue;
+            }
+            for (writers, rows) in [(step.reads, step.input_rows(need.clone())), (step.reads_second, need)] {
+                (0..i).filter(|j| writers >> j & 1 == 1).for_each(|j| widen(&mut needs[j], rows.clone()));
+            }
+        }
+        needs
+    }
+
+    /// Whether what step `i` writes outlives the phase.
+    fn is_kept(&self, i: usize) -> bool {
+        !self.strips.contains(&self.steps[i].to.tensor)
+    }
+
+    /// Rows of a strip that a turn writes or reads.
+    fn hull(&self, tensor: usize, needs: &[(usize, usize); MOST_STEPS]) -> Option<Range<usize>> {
+        let mut hull = (usize::MAX, 0);
+        let writers = self.steps.iter().zip(needs).filter(|(s, _)| s.to.tensor == tensor);
+        writers.for_each(|(_, need)| widen(&mut hull, need.0..need.1));
+        (hull.0 < hull.1).then_some(hull.0..hull.1)
+    }
+
+    /// Height of a strip for turns of `rows` rows, as far as the image's border does not limit it.
+    pub(super) fn strip_height(&self, tensor: usize, rows: usize) -> usize {
+        let mut needs = [None::<(isize, isize)>; MOST_STEPS];
+        let widen = |need: &mut Option<(isize, isize)>, rows: Range<isize>| {
+            let (a, b) = need.unwrap_or((rows.start, rows.end));
+            *need = Some((a.min(rows.start), b.max(rows.end)));
+        };
+        let mut hull = None;
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            if self.is_kept(i) {
+                widen(&mut needs[i], 0..rows as isize);
+            }
+            let Some((a, b)) = needs[i] else { continue };
+            for (writers, rows) in [(step.reads, step.unclipped_rows(a..b)), (step.reads_second, a..b)] {
+                (0..i).filter(|j| writers >> j & 1 == 1).for_each(|j| widen(&mut needs[j], rows.clone()));
+            }
+            if step.to.tensor == tensor {
+                widen(&mut hull, a..b);
+            }
+        }
+        hull.map_or(0, |(a, b)| (b - a) as usize)
+    }
+
+    /// Work of some rows of the phase's output, in multiplies.
+    pub(super) fn work(&self, rows: Range<usize>) -> u64 {
+        let needs = self.needs(rows);
+        self.steps.iter().zip(needs).map(|(s, n)| s.work * n.1.saturating_sub(n.0) as u64).sum()
+    }
+}
+
+fn widen(range: &mut (usize, usize), rows: Range<usize>) {
+    *range = (range.0.min(rows.start), range.1.max(rows.end));
+}

@@ -1,0 +1,347 @@
+//! Blocks equal the composition of reference operations: bit for bit on whole numbers, within a derived bound on real
+//! ones; the bits depend neither on fusion, nor on the height of strips, nor on threads; nothing is allocated or touched
+//! that should not be.
+
+#[path = "common/block_strategy.rs"]
+mod block_strategy;
+#[path = "common/blocks.rs"]
+mod blocks;
+mod common;
+#[cfg(unix)]
+#[path = "common/pages.rs"]
+mod pages;
+
+use block_strategy::KINDS;
+use blocks::{Block, Bounded, Number, Plan, Tensor, Weights};
+use common::case::{Backwards, Geometry, Placement};
+use common::data::{Random, SENTINEL};
+use common::rows::{cases, runs_here};
+use common::strategy::{placement, runner};
+use lightconv::parallel::{Parallel, Serial};
+use lightconv::{Isa, Layout, Options};
+use proptest::prelude::*;
+use std::alloc::{GlobalAlloc, System};
+use std::cell::Cell;
+
+/// The system's allocator, counting the calls of each thread.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is passed on as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, p: *mut u8, layout: std::alloc::Layout) {
+        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(p, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One fresh thread per task.
+struct Threads(usize);
+
+impl Parallel for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|s| {
+            for t in 0..tasks {
+                s.spawn(move || task(t));
+            }
+        });
+    }
+}
+
+/// A block, its data, and where its tensors lie.
+#[derive(Debug)]
+struct Case {
+    block: Block,
+    layout: Layout,
+    input: Placement,
+    output: Placement,
+    strip_rows: usize,
+    parts: usize,
+    seed: u64,
+}
+
+fn case(kind: usize) -> impl Strategy<Value = Case> {
+    let layout = prop_oneof![Just(Layout::Nhwc), Just(Layout::Nchw)];
+    (block_strategy::blocks(kind), layout, placement(), placement(), 1..=5usize, 2..=4usize, any::<u64>()).prop_map(
+        |(block, layout, input, output, strip_rows, parts, seed)| Case {
+            block,
+            layout,
+            input,
+            output,
+            strip_rows,
+            parts,
+            seed,
+        },
+    )
+}
+
+fn tiers() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|&i| runs_here(i))
+}
+
+impl Case {
+    fn geometry(&self) -> (Geometry, Geometry) {
+        let (input, output) = (self.block.input_dims(), self.block.output_dims());
+        (Geometry::new(self.layout, input, &self.input), Geometry::new(self.layout, output, &self.output))
+    }
+
+    /// The input slice, a NaN around and between the elements.
+    fn data(&self, whole: bool) -> Vec<f32> {
+        let g = self.geometry().0;
+        let mut random = Random(self.seed ^ 1);
+        let mut data = vec![f32::from_bits(SENTINEL); g.len];
+        for [n, y, x, c] in g.positions() {
+            data[g.index(n, y, x, c)] = if whole { random.integer(4) } else { random.real() };
+        }
+        data
+    }
+
+    /// The output slice of a run. Nothing around the output was written.
+    fn run(&self, plan: &dyn Plan, pool: &dyn Parallel, input: &[f32]) -> Result<Vec<f32>, TestCaseError> {
+        let (from, to) = self.geometry();
+        let mut output = vec![f32::from_bits(SENTINEL); to.len];
+        let mut scratch = vec![f32::from_bits(SENTINEL); plan.scratch_len()];
+        let input = from.view(input).unwrap();
+        to.with_view_mut(&mut output, |out| plan.run_with(pool, &input, out, &mut scratch))
+            .map_err(|e| TestCaseError::fail(format!("run: {e}")))?;
+        let mut inside = vec![false; to.len];
+        to.positions().for_each(|[n, y, x, c]| inside[to.index(n, y, x, c)] = true);
+        if let Some(i) = (0..to.len).find(|&i| !inside[i] && output[i].to_bits() != SENTINEL) {
+            return Err(TestCaseError::fail(format!("element {i} outside the view was written")));
+        }
+        Ok(output)
+    }
+
+    fn reference<T: Number>(&self, input: &[f32], weights: &[Weights], f: impl Fn(f32) -> T) -> Tensor<T> {
+        let g = self.geometry().0;
+        let dense = Geometry::dense(self.layout, g.dims);
+        let mut data = vec![T::zero(); dense.len];
+        g.positions().for_each(|[n, y, x, c]| data[dense.index(n, y, x, c)] = f(input[g.index(n, y, x, c)]));
+        let convert = |v: &Vec<f32>| v.iter().map(|&x| f(x)).collect::<Vec<T>>();
+        let weights: Vec<Weights<T>> = weights
+            .iter()
+            .map(|w| Weights { weights: convert(&w.weights), bias: w.bias.as_ref().map(convert) })
+            .collect();
+        self.block.reference(self.layout, &weights, &Tensor { dims: g.dims, data })
+    }
+
+    /// Options from plain to cut, as they may not change a bit.
+    fn options(&self, isa: Isa) -> [Options<'static>; 5] {
+        let all = Options::new().isa(isa);
+        [
+            all,
+            all.fused(false),
+            all.strip_rows(self.strip_rows),
+            all.threads(self.parts).strip_rows(self.strip_rows),
+            all.threads(self.parts).fused(false),
+        ]
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn for_each_kind(divisor: u32, f: impl Fn(Case) -> Result<(), TestCaseError>) {
+    for kind in 0..KINDS {
+        let cases = (cases() / divisor).max(8);
+        runner(cases).run(&case(kind), &f).unwrap_or_else(|e| panic!("kind {kind}: {e}"));
+    }
+}
+
+#[test]
+fn blocks_equal_the_reference_exactly_on_whole_numbers() {
+    let exact = Cell::new(0);
+    for_each_kind(1, |case| {
+        if !case.block.is_exact_on_integers() {
+            return Ok(());
+        }
+        exact.set(exact.get() + 1);
+        let (input, weights) = (case.data(true), case.block.weights(case.seed, true));
+        let want = case.reference(&input, &weights, |v| v);
+        prop_assert!(want.data.iter().all(|v| v.abs() < 16_777_216.0), "sums are not exact");
+        let (to, dense) = (case.geometry().1, Geometry::dense(case.layout, want.dims));
+        for isa in tiers() {
+            for options in case.options(isa) {
+                let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
+                prop_assert_eq!(plan.cost(), case.block.cost());
+                let got = case.run(&*plan, &Backwards(case.parts), &input)?;
+                for [n, y, x, c] in to.positions() {
+                    let (got, want) = (got[to.index(n, y, x, c)], want.data[dense.index(n, y, x, c)]);
+                    prop_assert_eq!(
+                        got.to_bits(),
+                        want.to_bits(),
+                        "{}: image {}, row {}, column {}, channel {} is {}, not {}\n{}",
+                        isa,
+                        n,
+                        y,
+                        x,
+                        c,
+                        got,
+                        want,
+                        plan.describe()
+                    );
+                }
+            }
+        }
+        Ok(())
+    });
+    assert!(exact.get() as usize >= KINDS * 3, "{} cases were exact", exact.get());
+}
+
+fn fail(e: lightconv::Error) -> TestCaseError {
+    TestCaseError::fail(e.to_string())
+}
+
+#[test]
+fn blocks_are_within_the_bound_on_real_numbers() {
+    for_each_kind(2, |case| {
+        let (input, weights) = (case.data(false), case.block.weights(case.seed, false));
+        let want = case.reference(&input, &weights, |v| Bounded::exact(f64::from(v)));
+        let (to, dense) = (case.geometry().1, Geometry::dense(case.layout, want.dims));
+        for isa in tiers() {
+            let options = Options::new().isa(isa).strip_rows(case.strip_rows);
+            let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
+            let got = case.run(&*plan, &Serial, &input)?;
+            for [n, y, x, c] in to.positions() {
+                let (got, want) = (f64::from(got[to.index(n, y, x, c)]), want.data[dense.index(n, y, x, c)]);
+                let error = (got - want.value).abs();
+                prop_assert!(error <= want.error, "{isa}: {got} is {error:e} off {want:?}\n{}", plan.describe());
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_bits_depend_on_neither_fusion_nor_strips_nor_threads() {
+    let cut = Cell::new(0);
+    for_each_kind(2, |mut case| {
+        // Large enough for more than one part.
+        if case.seed % 4 == 0 {
+            case.block = larger(&case.block);
+            (case.input, case.output) = (Placement::default(), Placement::default());
+        }
+        let (input, weights) = (case.data(false), case.block.weights(case.seed, false));
+        for isa in tiers().filter(|i| *i >= Isa::Portable) {
+            let mut want = None;
+            for options in case.options(isa) {
+                let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
+                cut.set(cut.get() + u32::from(plan.threads() > 1));
+                for pool in [&Serial as &dyn Parallel, &Threads(case.parts), &Backwards(9)] {
+                    let got = bits(&case.run(&*plan, pool, &input)?);
+                    let want = want.get_or_insert_with(|| got.clone());
+                    prop_assert!(*want == got, "{isa}: other bits with {options:?}\n{}", plan.describe());
+                }
+            }
+        }
+        Ok(())
+    });
+    assert!(cut.get() >= 20, "only {} plans were cut into parts", cut.get());
+}
+
+/// A block of the same kind that is worth several threads.
+fn larger(block: &Block) -> Block {
+    use lightconv::block::*;
+    use lightconv::{Activation, Dims};
+    let x = Dims::new(1, 23, 21, 48);
+    match block {
+        Block::Separable(_) => Block::Separable(SeparableShape::new(x, 64, 3, 1, Activation::Relu).unwrap()),
+        Block::InvertedResidual(s) => {
+            let mut shape = InvertedResidualShape::new(x, 144, 48, 3, 1, Activation::Relu6).unwrap();
+            if let Some(se) = s.squeeze() {
+                shape = shape.squeeze_excite(se).unwrap();
+            }
+            Block::InvertedResidual(shape)
+        }
+        Block::Ghost(_) => Block::Ghost(GhostShape::new(x, 96, 2, 3, 3, 1, Activation::Relu).unwrap()),
+        Block::GhostBottleneck(s) => {
+            let c = if s.shortcut().is_some() { 64 } else { 48 };
+            Block::GhostBottleneck(GhostBottleneckShape::new(x, 128, c, 3, 1).unwrap())
+        }
+        Block::ShuffleV1(s) => Block::ShuffleV1(if s.pool().is_some() {
+            ShuffleV1Shape::down(x, 60, 240, 3, 1, Activation::Relu).unwrap()
+        } else {
+            ShuffleV1Shape::basic(Dims { c: 240, ..x }, 60, 3, Activation::Relu).unwrap()
+        }),
+        Block::ShuffleV2(s) => Block::ShuffleV2(if s.left().is_some() {
+            ShuffleV2Shape::down(x, 116, 3, 2, Activation::Relu).unwrap()
+        } else {
+            ShuffleV2Shape::basic(Dims { c: 116, ..x }, 3, Activation::Relu).unwrap()
+        }),
+        Block::Bottleneck(_) => Block::Bottleneck(BottleneckShape::new(x, 32, 64, 3, 2, 4, Activation::Relu).unwrap()),
+        Block::Concat(s) => Block::Concat(s.clone()),
+    }
+}
+
+#[test]
+fn a_run_allocates_nothing() {
+    for_each_kind(4, |case| {
+        let (input, weights) = (case.data(false), case.block.weights(case.seed, false));
+        for options in case.options(Isa::best().unwrap()) {
+            let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
+            let (from, to) = case.geometry();
+            let (mut output, mut scratch) = (vec![0.0; to.len], vec![0.0; plan.scratch_len()]);
+            let input = from.view(&input).unwrap();
+            let calls = to
+                .with_view_mut(&mut output, |out| {
+                    let before = CALLS.get();
+                    plan.run(&input, out, &mut scratch)?;
+                    plan.run_with(&Backwards(4), &input, out, &mut scratch)?;
+                    Ok(CALLS.get() - before)
+                })
+                .unwrap();
+            prop_assert_eq!(calls, 0);
+        }
+        Ok(())
+    });
+    let before = CALLS.get();
+    drop(std::hint::black_box(vec![1u8; 100]));
+    assert_eq!(CALLS.get() - before, 2, "the counter counts");
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_outside_the_slices_is_touched() {
+    use pages::{Arena, Flush, announced, explain_faults};
+    explain_faults();
+    let arenas = std::cell::RefCell::new([Arena::new(), Arena::new(), Arena::new()]);
+    for_each_kind(2, |case| {
+        let (input, weights) = (case.data(false), case.block.weights(case.seed, false));
+        let mut arenas = arenas.borrow_mut();
+        for isa in tiers() {
+            for options in case.options(isa) {
+                let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
+                let (from, to) = case.geometry();
+                for flush in [Flush::End, Flush::Start] {
+                    let [a, b, c] = &mut *arenas;
+                    let input = from.view(a.place(&input, flush)).unwrap();
+                    let output = b.place(&vec![0.0; to.len], flush);
+                    let scratch = c.place(&vec![f32::NAN; plan.scratch_len()], flush);
+                    announced(&format!("\n{case:?} on {isa}, {flush:?}\n"), || {
+                        to.with_view_mut(output, |out| plan.run_with(&Backwards(case.parts), &input, out, scratch))
+                    })
+                    .map_err(fail)?;
+                }
+            }
+        }
+        Ok(())
+    });
+}
