@@ -394,7 +394,7 @@ impl Algorithm for IgemmNchw {
                             });
                             if let (Some(f), true) = (&job.finish, is_last) {
                                 for m in 0..mr {
-                                    self.finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
+                                    finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
                                 }
                             }
                         }
@@ -407,28 +407,6 @@ impl Algorithm for IgemmNchw {
 }
 
 impl IgemmNchw {
-    /// Finishes `count` pixels of a channel that lie side by side in the output, row by row of the map: those of the
-    /// residual may not.
-    ///
-    /// # Safety
-    /// As [`super::finish::Finish::apply`].
-    unsafe fn finish_line(
-        &self,
-        f: &super::finish::Finish,
-        p: &Problem,
-        out: *mut f32,
-        [image, y0, x0, c]: [usize; 4],
-        count: usize,
-    ) {
-        let (mut y, mut x, mut done) = (y0, x0, 0);
-        while done < count {
-            let n = (p.ow - x).min(count - done);
-            // SAFETY: inside the map.
-            unsafe { f.apply(out.add(done), [image, y, x, c], n) };
-            (y, x, done) = (y + 1, 0, done + n);
-        }
-    }
-
     /// Gathers the inputs of `count` pixels for some of K.
     ///
     /// # Safety
@@ -488,5 +466,26 @@ impl IgemmNchw {
             }
             k += channels;
         }
+    }
+}
+
+/// Finishes `count` pixels of a channel that lie side by side in the output, row by row of the map: those of the
+/// residual may not.
+///
+/// # Safety
+/// As [`super::finish::Finish::apply`].
+pub(super) unsafe fn finish_line(
+    f: &super::finish::Finish,
+    p: &Problem,
+    out: *mut f32,
+    [image, y0, x0, c]: [usize; 4],
+    count: usize,
+) {
+    let (mut y, mut x, mut done) = (y0, x0, 0);
+    while done < count {
+        let n = (p.ow - x).min(count - done);
+        // SAFETY: inside the map.
+        unsafe { f.apply(out.add(done), [image, y, x, c], n) };
+        (y, x, done) = (y + 1, 0, done + n);
     }
 }

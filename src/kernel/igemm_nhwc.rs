@@ -197,35 +197,35 @@ impl IgemmNhwc {
     /// Rows of a tile. Many rows spare loads of the panel from the second cache. A panel that stays in the first one
     /// needs no more rows than hide the latency of the multiply-add, and small tiles store their sums in smaller bursts,
     /// which the multiply-adds of the next tile cover.
-    fn mr(&self, p: &Problem) -> usize {
+    pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len();
         let panel = self.nr() * (p.k() + 1) * size_of::<f32>();
         if panel <= p.caches.l1 / 2 { most.min(8) } else { most }
     }
 
-    fn nr(&self) -> usize {
+    pub(super) fn nr(&self) -> usize {
         self.micros.len() * self.lanes
     }
 
     /// Panels of one group.
-    fn panels(&self, p: &Problem) -> usize {
+    pub(super) fn panels(&self, p: &Problem) -> usize {
         p.cg_out.div_ceil(self.nr())
     }
 
     /// Tiles of one image. Sizes differ by one at most, and never depend on the number of parts.
-    fn tiles(&self, p: &Problem) -> usize {
+    pub(super) fn tiles(&self, p: &Problem) -> usize {
         (p.oh * p.ow).div_ceil(self.mr(p))
     }
 
     /// Length of a packed panel in floats.
-    fn panel_len(&self, p: &Problem, panel: usize) -> usize {
+    pub(super) fn panel_len(&self, p: &Problem, panel: usize) -> usize {
         let channels = p.cg_out - panel * self.nr();
         channels.min(self.nr()).next_multiple_of(self.lanes) * (p.k() + 1)
     }
 
     /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
     /// operand, so that each thread streams its own share of them.
-    fn splits_panels(&self, p: &Problem) -> bool {
+    pub(super) fn splits_panels(&self, p: &Problem) -> bool {
         let s = &p.shape;
         let weights = s.c_out * p.k();
         let panels = s.groups * self.panels(p);

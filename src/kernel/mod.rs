@@ -31,6 +31,7 @@ pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
 pub(crate) mod grouped_nhwc;
+pub(crate) mod igemm_few_pixels_nchw;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
 pub(crate) mod ops;

@@ -11,6 +11,7 @@ mod direct_nhwc;
 mod elementwise;
 mod finish;
 mod grouped_nhwc;
+mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod pool;
@@ -44,6 +45,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
+    row("fewpixels_f32_nchw_r6c16_avx2", "fewpixels", Nchw, "6 pixels x 16 channels", 8, &igemm_few_pixels_nchw::R6C16),
     row("dw_f32_nchw_k3s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K3S2),
     row("dw_f32_nchw_k5s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K5S1),

@@ -13,6 +13,7 @@ mod elementwise;
 mod finish;
 mod grouped_nhwc;
 mod half;
+mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod pool;
@@ -50,6 +51,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwstrip_f32_nhwc_k3s2p7c16_avx512", "dwstrip", Nhwc, "strip of 7 pixels x 16 channels", 16, &depthwise_strip_nhwc::K3S2),
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
+    row("fewpixels_f32_nchw_r14c32_avx512", "fewpixels", Nchw, "14 pixels x 32 channels", 16, &igemm_few_pixels_nchw::R14C32),
     row("dw_f32_nchw_k3s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p32_avx512", "dw", Nchw, "2 rows x 32 pixels", 16, &direct_nchw::K3S2),
     row("dw_f32_nchw_k5s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K5S1),

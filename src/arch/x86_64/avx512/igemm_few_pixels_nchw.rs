@@ -1,0 +1,7 @@
+//! Implicit GEMM for few pixels, NCHW: see [`crate::kernel::igemm_few_pixels_nchw`].
+
+use super::igemm_nhwc;
+use crate::kernel::igemm_few_pixels_nchw::IgemmFewPixelsNchw;
+
+/// 14 pixels x 32 channels.
+pub(super) static R14C32: IgemmFewPixelsNchw = IgemmFewPixelsNchw { inner: &igemm_nhwc::R14C32 };
