@@ -4,7 +4,7 @@
 //!
 //! Words of the layer: `n` images, `c` input channels, `h` rows, `w` columns, `o` output channels, `k` kernel, `s` stride,
 //! `p` padding, `d` dilation (`k`, `s`, `p` and `d` take one number or rows x columns), `g` groups, then `nhwc` or
-//! `nchw`, and, if one kernel and no other is wanted, `kernel=NAME`. What is left out is 1, padding 0, layout `nhwc`.
+//! `nchw`, `winograd` if its changed arithmetic is allowed, and, if one kernel and no other is wanted, `kernel=NAME`. What is left out is 1, padding 0, layout `nhwc`.
 //!
 //! On AArch64 the runs stand between `hint #0x7e` and `hint #0x7f`, which every core executes as no-operations; elsewhere
 //! there are no markers.
@@ -16,6 +16,7 @@ use std::hint::black_box;
 struct Layer {
     shape: Conv2dShape,
     layout: Layout,
+    winograd: bool,
     kernel: Option<String>,
 }
 
@@ -29,12 +30,14 @@ fn parse(spec: &str) -> Result<Layer, String> {
     let mut shape = Conv2dShape::new(1, 1, 1, 1, 1, [1, 1]);
     let mut layout = Layout::Nhwc;
     let mut kernel = None;
+    let mut winograd = false;
     for word in spec.split_whitespace() {
         let bad =
             || format!("`{word}` is no part of a layer; an example of one: n1 c64 h56 w56 o64 k3x3 s1 p1 g1 nhwc");
         match word {
             "nhwc" => layout = Layout::Nhwc,
             "nchw" => layout = Layout::Nchw,
+            "winograd" => winograd = true,
             _ => {
                 if let Some(name) = word.strip_prefix("kernel=") {
                     kernel = Some(name.to_owned());
@@ -62,7 +65,7 @@ fn parse(spec: &str) -> Result<Layer, String> {
             }
         }
     }
-    Ok(Layer { shape, layout, kernel })
+    Ok(Layer { shape, layout, winograd, kernel })
 }
 
 /// Small numbers of either sign, never denormal.
@@ -94,8 +97,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: count_layer LAYER ITERATIONS".into());
     };
     let iterations: u32 = iterations.parse()?;
-    let Layer { shape, layout, kernel } = parse(spec)?;
-    let mut options = Options::new();
+    let Layer { shape, layout, winograd, kernel } = parse(spec)?;
+    let mut options = Options::new().winograd(winograd);
     if let Some(name) = &kernel {
         options = options.kernel(name);
     }

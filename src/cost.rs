@@ -33,8 +33,11 @@ const ELEMENT: u64 = size_of::<f32>() as u64;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cost {
-    /// Multiplies, taps in the padding included.
+    /// Multiplies of the direct form, taps in the padding included.
     pub multiplies: u64,
+    /// Multiplies that the algorithm really does: those of the direct form, or, of a plan that chose Winograd's algorithm,
+    /// its products and the multiplications by constants in its transforms.
+    pub performed_multiplies: u64,
     /// Multiplies with elements of the input, taps in the padding left out.
     pub valid_multiplies: u64,
     /// Adds, taps in the padding included.
@@ -59,7 +62,7 @@ impl Cost {
         let input = Dims::new(shape.n, shape.h, shape.w, shape.c_in).elements()?;
         let output = Dims::new(shape.n, oh, ow, shape.c_out).elements()?;
         let bytes = bytes(&[input as u64, parameters, output as u64])?;
-        Ok(Cost { multiplies, valid_multiplies, adds: multiplies, parameters, bytes })
+        Ok(Cost { multiplies, performed_multiplies: multiplies, valid_multiplies, adds: multiplies, parameters, bytes })
     }
 
     /// Cost of a fully connected layer of `n` vectors with a bias: that of the pointwise convolution of one pixel.
@@ -81,7 +84,7 @@ impl Cost {
         let adds = count("adds", &[shape.n, shape.c_in], valid_taps(shape, oh, ow)?)?;
         let moved = Cost::max_pool(shape)?;
         let multiplies = Dims::new(shape.n, oh, ow, shape.c_in).elements()? as u64;
-        Ok(Cost { multiplies, valid_multiplies: multiplies, adds, ..moved })
+        Ok(Cost { multiplies, performed_multiplies: multiplies, valid_multiplies: multiplies, adds, ..moved })
     }
 
     /// Cost of a max pooling: bytes only, as it has nothing but comparisons.
@@ -103,7 +106,14 @@ impl Cost {
         let adds = input.elements()? as u64;
         let multiplies = Dims::new(input.n, 1, 1, input.c).elements()? as u64;
         let bytes = bytes(&[adds, multiplies])?;
-        Ok(Cost { multiplies, valid_multiplies: multiplies, adds, parameters: 0, bytes })
+        Ok(Cost {
+            multiplies,
+            performed_multiplies: multiplies,
+            valid_multiplies: multiplies,
+            adds,
+            parameters: 0,
+            bytes,
+        })
     }
 
     /// Cost of a channel shuffle of a tensor of this size as a pass of its own: bytes only.
@@ -131,7 +141,13 @@ impl Cost {
     pub fn multiplication(dims: Dims) -> Result<Cost, Error> {
         let elements = dims.elements()? as u64;
         let bytes = bytes(&[elements; 3])?;
-        Ok(Cost { multiplies: elements, valid_multiplies: elements, bytes, ..Cost::default() })
+        Ok(Cost {
+            multiplies: elements,
+            performed_multiplies: elements,
+            valid_multiplies: elements,
+            bytes,
+            ..Cost::default()
+        })
     }
 
     /// Cost of the per-channel scale of a tensor of this size.
@@ -142,7 +158,13 @@ impl Cost {
         let elements = dims.elements()? as u64;
         let factors = Dims::new(dims.n, 1, 1, dims.c).elements()? as u64;
         let bytes = bytes(&[elements, factors, elements])?;
-        Ok(Cost { multiplies: elements, valid_multiplies: elements, bytes, ..Cost::default() })
+        Ok(Cost {
+            multiplies: elements,
+            performed_multiplies: elements,
+            valid_multiplies: elements,
+            bytes,
+            ..Cost::default()
+        })
     }
 
     /// This and another cost.
@@ -152,6 +174,10 @@ impl Cost {
     pub fn plus(&self, other: &Cost) -> Result<Cost, Error> {
         Ok(Cost {
             multiplies: sum("multiplies", &[self.multiplies, other.multiplies])?,
+            performed_multiplies: sum(
+                "performed multiplies",
+                &[self.performed_multiplies, other.performed_multiplies],
+            )?,
             valid_multiplies: sum("valid multiplies", &[self.valid_multiplies, other.valid_multiplies])?,
             adds: sum("adds", &[self.adds, other.adds])?,
             parameters: sum("parameters", &[self.parameters, other.parameters])?,

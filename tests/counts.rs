@@ -274,6 +274,7 @@ proptest! {
         let fits = |f: fn(&Cost) -> u64| f(&a).checked_add(f(&b));
         let want = (|| Some(Cost {
             multiplies: fits(|c| c.multiplies)?,
+            performed_multiplies: fits(|c| c.performed_multiplies)?,
             valid_multiplies: fits(|c| c.valid_multiplies)?,
             adds: fits(|c| c.adds)?,
             parameters: fits(|c| c.parameters)?,
@@ -295,9 +296,10 @@ fn hostile() -> impl Strategy<Value = usize> {
 
 fn costs() -> impl Strategy<Value = Cost> {
     let figure = || prop_oneof![8 => 0..1u64 << 62, 1 => any::<u64>()];
-    [figure(), figure(), figure(), figure(), figure()].prop_map(
-        |[multiplies, valid_multiplies, adds, parameters, bytes]| Cost {
+    [figure(), figure(), figure(), figure(), figure(), figure()].prop_map(
+        |[multiplies, performed_multiplies, valid_multiplies, adds, parameters, bytes]| Cost {
             multiplies,
+            performed_multiplies,
             valid_multiplies,
             adds,
             parameters,

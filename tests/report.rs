@@ -92,6 +92,30 @@ fn a_network_becomes_a_page_and_is_compared_with_itself() {
 }
 
 #[test]
+fn layers_by_winograd_s_algorithm_stand_beside_their_direct_form() {
+    let wide = |name: &str, k: usize| {
+        let mut layer = layer(name, 32, k, 1);
+        (layer["h"], layer["w"], layer["c_in"]) = (json!(28), json!(28), json!(32));
+        layer
+    };
+    let layers = TempFile::new("winograd.json", &json!([wide("std", 3), wide("pw", 1)]).to_string());
+    let out = TempFile::new("winograd.jsonl", "");
+    let args = ["--budget-ms", "4", "--layers", layers.path(), "--json", out.path()];
+    let without = speedup::run_with(&args).unwrap();
+    assert!(!without.contains("Winograd"), "{without}");
+    let with = speedup::run_with(&[&args[..], &["--winograd"]].concat()).unwrap();
+    assert!(with.contains("Winograd") && with.contains("M mult done"), "{with}");
+    let lines = std::fs::read_to_string(&out.0).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    let figures = &lines[0]["winograd"];
+    assert!(figures["performed_macs"].as_u64() < lines[0]["macs"].as_u64(), "{figures}");
+    assert!(figures["direct_min_us"].as_f64() > Some(0.0) && figures["theoretical"].as_f64() > Some(1.5), "{figures}");
+    assert!(lines[0]["kernel"].as_str().unwrap().starts_with("winograd"));
+    assert!(lines[1].get("winograd").is_none());
+}
+
+#[test]
 fn what_cannot_be_done_is_an_error_that_names_it() {
     let broken = TempFile::new("broken.json", "[{\"name\": \"x\"");
     let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };

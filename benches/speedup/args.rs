@@ -55,6 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub kernel: Option<String>,
 
+    /// Allow Winograd's algorithm, and measure each layer that takes it in the direct form as well
+    #[arg(long, conflicts_with = "kernel")]
+    pub winograd: bool,
+
     /// Passed by `cargo bench`; changes nothing
     #[arg(long, hide = true)]
     pub bench: bool,

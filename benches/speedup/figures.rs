@@ -141,6 +141,21 @@ pub struct Whole {
     pub weight_bytes: usize,
 }
 
+/// A layer by Winograd's algorithm, and its measurement in the direct form.
+#[derive(Clone, Debug)]
+pub struct WinogradRow {
+    /// Index of the layer.
+    pub layer: usize,
+    pub direct: Row,
+}
+
+impl WinogradRow {
+    /// The direct form against `row`, the layer by Winograd's algorithm.
+    pub fn speedup(&self, row: &Row) -> Speedup {
+        Speedup::of((self.direct.cost.multiplies, self.direct.us()), (row.cost.performed_multiplies, row.us()))
+    }
+}
+
 /// Everything measured in a run.
 #[derive(Clone, Debug)]
 pub struct Results {
@@ -156,6 +171,7 @@ pub struct Results {
     pub pairs: Vec<PairRow>,
     /// The network as a whole, unless only some of its layers were measured.
     pub whole: Option<Whole>,
+    pub winograd: Vec<WinogradRow>,
     /// Layers left out, with the reason.
     pub left_out: Vec<String>,
 }
@@ -236,6 +252,7 @@ pub mod tests {
             rows,
             pairs: vec![PairRow { first: 0, standard, speedup }],
             whole: None,
+            winograd: vec![],
             left_out: vec![],
         }
     }

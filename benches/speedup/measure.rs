@@ -5,7 +5,7 @@ use super::args::Args;
 use super::buffer::{Buffer, Random};
 use super::cases::Job;
 use super::ceilings::Meter;
-use super::figures::{Kind, PairRow, Results, Row, Speedup, Whole};
+use super::figures::{Kind, PairRow, Results, Row, Speedup, Whole, WinogradRow};
 use super::machine;
 use super::timing::Samples;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,10 +33,10 @@ struct Case {
 }
 
 impl Case {
-    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa) -> Result<Self, Error> {
+    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa, winograd: bool) -> Result<Self, Error> {
         let mut random = Random::new(1);
         let mut buffer = |len| Buffer::new(len, || random.next());
-        let mut options = Options::new().isa(isa).threads(args.threads);
+        let mut options = Options::new().isa(isa).threads(args.threads).winograd(winograd);
         if let Some(kernel) = &args.kernel {
             options = options.kernel(kernel);
         }
@@ -160,7 +160,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     // Where layers are left out, pairs would no longer find theirs.
     let pairs = if args.kernel.is_some() { &[][..] } else { &job.pairs };
     for layer in &job.network.layers {
-        match Case::new(layer, job.activation(layer), args, isa) {
+        match Case::new(layer, job.activation(layer), args, isa, args.winograd) {
             Ok(case) => cases.push(case),
             Err(e) if args.kernel.is_some() => left_out.push(format!("{}: {e}", layer.name)),
             Err(e) => return Err(format!("layer `{}`: {e}", layer.name).into()),
@@ -170,9 +170,19 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
         return Err(format!("no layer for kernel `{kernel}`: {}", left_out.join("; ")).into());
     }
     for pair in pairs {
-        let mut case = Case::new(&pair.standard, job.activation(&job.network.layers[pair.first + 1]), args, isa)?;
+        let mut case =
+            Case::new(&pair.standard, job.activation(&job.network.layers[pair.first + 1]), args, isa, args.winograd)?;
         case.budget /= 2;
         cases.push(case);
+    }
+    // The direct form of the layers whose plan changed the arithmetic.
+    let mut direct = Vec::new();
+    for (i, layer) in job.network.layers.iter().enumerate().filter(|_| args.winograd) {
+        let cost = cases[i].plan.cost();
+        if cost.performed_multiplies != cost.multiplies {
+            direct.push(i);
+            cases.push(Case::new(layer, job.activation(layer), args, isa, false)?);
+        }
     }
 
     let mut whole = match job.is_whole() && args.kernel.is_none() {
@@ -200,6 +210,8 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     }
     bar.finish_and_clear();
 
+    let directs = cases.split_off(cases.len() - direct.len()).into_iter().map(|c| c.into_row(args.threads));
+    let winograd = direct.iter().zip(directs).map(|(&layer, direct)| WinogradRow { layer, direct }).collect();
     let layers = cases.len() - pairs.len();
     let standards = cases.split_off(layers).into_iter().map(|c| c.into_row(args.threads));
     let rows: Vec<Row> = cases.into_iter().map(|c| c.into_row(args.threads)).collect();
@@ -219,6 +231,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
         ceilings,
         pairs: pairs.collect(),
         whole: whole.map(|w| w.into_whole(&job.network.name, isa, args.threads)),
+        winograd,
         rows,
         left_out,
     })

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::compare::Comparison;
-use super::figures::{Bound, PairRow, Results, Row, Speedup, Whole};
+use super::figures::{Bound, PairRow, Results, Row, Speedup, Whole, WinogradRow};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -20,6 +20,9 @@ const PAIRS_NOTE: &str =
 const NETWORKS_NOTE: &str = "\
     at peak: all multiplies with every multiply unit busy; MB between: memory for tensors between layers\n\
     realised: of the speed-up over standard convolutions in the place of all pairs, measured over theoretical";
+
+const WINOGRAD_TITLE: &str = "Winograd's algorithm, in changed arithmetic, against the direct form of the same layer";
+const WINOGRAD_NOTE: &str = "theoretical: multiplies of the direct form over those done, transforms included";
 
 const DISTURBED_NOTE: &str =
     "\n* Other programs ran within every call: processor time in place of the clock's. Repeat on an idle machine.";
@@ -57,6 +60,9 @@ struct Line<'a> {
     calls: u64,
     machine: &'a str,
     date: &'a str,
+    /// Of a layer by Winograd's algorithm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    winograd: Option<WinogradFigures<'a>>,
     /// Of a standard convolution that is the measure of a pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pair: Option<PairFigures<'a>>,
@@ -66,6 +72,17 @@ struct Line<'a> {
 struct PairFigures<'a> {
     depthwise: &'a str,
     pointwise: &'a str,
+    theoretical: f64,
+    measured: f64,
+    realised: f64,
+}
+
+/// The multiplies really done, and the direct form.
+#[derive(Serialize)]
+struct WinogradFigures<'a> {
+    performed_macs: u64,
+    direct_kernel: &'a str,
+    direct_min_us: f64,
     theoretical: f64,
     measured: f64,
     realised: f64,
@@ -91,7 +108,22 @@ fn lines(results: &Results) -> impl Iterator<Item = Line<'_>> {
         measured: p.speedup.measured,
         realised: p.speedup.realised(),
     };
-    let layers = results.rows.iter().map(move |r| line(r, None));
+    let winograd = |i: usize, row: &Row, w: &'_ WinogradRow| {
+        let speedup = w.speedup(row);
+        (w.layer == i).then(|| WinogradFigures {
+            performed_macs: row.cost.performed_multiplies,
+            direct_kernel: w.direct.kernel,
+            direct_min_us: w.direct.min_us,
+            theoretical: speedup.theoretical,
+            measured: speedup.measured,
+            realised: speedup.realised(),
+        })
+    };
+    let layers = results
+        .rows
+        .iter()
+        .enumerate()
+        .map(move |(i, r)| Line { winograd: results.winograd.iter().find_map(|w| winograd(i, r, w)), ..line(r, None) });
     let pairs = results.pairs.iter().map(move |p| line(&p.standard, Some(pair(p))));
     let whole = results.whole.iter().map(move |w| Line { layer: WHOLE, ..line(&w.row, None) });
     layers.chain(pairs).chain(whole)
@@ -120,6 +152,7 @@ fn line<'a>(results: &'a Results, row: &'a Row, pair: Option<PairFigures<'a>>) -
         calls: row.calls,
         machine: &results.machine,
         date: &results.date,
+        winograd: None,
         pair,
     }
 }
@@ -158,6 +191,9 @@ fn write_text(out: &mut String, r: &Results) -> std::fmt::Result {
     }
     if !r.pairs.is_empty() {
         writeln!(out, "\n{PAIRS_TITLE}\n\n{}\n{PAIRS_NOTE}", pairs_table(r))?;
+    }
+    if !r.winograd.is_empty() {
+        writeln!(out, "\n{WINOGRAD_TITLE}\n\n{}\n{WINOGRAD_NOTE}", winograd_table(r))?;
     }
     if r.rows
         .iter()
@@ -227,6 +263,37 @@ fn layers_table(r: &Results) -> Table {
         ]);
     }
     align(&mut t, &[0, 7, 9]);
+    t
+}
+
+fn winograd_table(r: &Results) -> Table {
+    let mut t = table(&[
+        "layer",
+        "M mult done",
+        "direct",
+        "us",
+        "direct us",
+        "theoretical",
+        "measured",
+        "realised",
+        "kernel of the direct form",
+    ]);
+    for w in &r.winograd {
+        let row = &r.rows[w.layer];
+        let speedup = w.speedup(row);
+        t.add_row([
+            row.name.clone(),
+            format!("{:.2}", row.cost.performed_multiplies as f64 / 1e6),
+            format!("{:.2}", row.cost.multiplies as f64 / 1e6),
+            us(&[row]),
+            us(&[&w.direct]),
+            format!("{:.2}", speedup.theoretical),
+            format!("{:.2}", speedup.measured),
+            percent(speedup.realised()),
+            w.direct.kernel.to_owned(),
+        ]);
+    }
+    align(&mut t, &[0, 8]);
     t
 }
 

@@ -41,6 +41,7 @@ pub(crate) mod staged_nchw;
 pub(crate) mod winograd;
 pub(crate) mod winograd_nchw;
 pub(crate) mod winograd_points;
+pub(crate) mod winograd_run;
 pub(crate) mod winograd_tile;
 
 /// What a plan asks of an algorithm, with everything derived that several of them need.

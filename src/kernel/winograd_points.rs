@@ -34,6 +34,7 @@ fn factors(m: usize) -> [f64; MOST_POINTS] {
 }
 
 /// The group of a point: 0 for the four points of `F(2, 3)`, 1 for those that `F(4, 3)` adds, 2 for those of `F(6, 3)`.
+#[inline(always)]
 pub(crate) const fn group(point: usize) -> usize {
     if point < 4 { 0 } else { point / 2 - 1 }
 }

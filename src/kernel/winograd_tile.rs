@@ -13,6 +13,12 @@ pub(crate) const fn kind(i: usize, j: usize) -> usize {
     group(i) * 3 + group(j)
 }
 
+/// The pointers of the three groups on one axis, from those of all kinds.
+#[inline(always)]
+fn of_groups<P: Copy>(all: &[P; KINDS], first: usize, step: usize) -> [P; 3] {
+    [all[first], all[first + step], all[first + 2 * step]]
+}
+
 /// Values between the two passes of a transform.
 type Between<V> = [[MaybeUninit<V>; MOST_POINTS]; MOST_POINTS];
 
@@ -39,15 +45,16 @@ pub(crate) type InputFn = unsafe fn(&Input);
 
 /// One 1-D input transform for each `j`: of the outputs that `size` says, by the code for that many.
 macro_rules! each_input {
-    ($V:ident, $M:ident, $size:expr, $j:ident < $count:expr, |$n:ident, $i:ident| $load:expr, $store:expr) => {
+    ($V:ident, $M:ident, $size:expr, $j:ident < $count:expr, let $at:ident = $base:expr, |$n:ident, $i:ident| $load:expr, $store:expr) => {
         match $size {
-            2 => each_input!(@ $V, $M, 2, $j < $count, |$n, $i| $load, $store),
-            4 if $M >= 4 => each_input!(@ $V, $M, 4, $j < $count, |$n, $i| $load, $store),
-            _ => each_input!(@ $V, $M, $M, $j < $count, |$n, $i| $load, $store),
+            2 => each_input!(@ $V, $M, 2, $j < $count, let $at = $base, |$n, $i| $load, $store),
+            4 if $M >= 4 => each_input!(@ $V, $M, 4, $j < $count, let $at = $base, |$n, $i| $load, $store),
+            _ => each_input!(@ $V, $M, $M, $j < $count, let $at = $base, |$n, $i| $load, $store),
         }
     };
-    (@ $V:ident, $M:ident, $size:tt, $j:ident < $count:expr, |$n:ident, $i:ident| $load:expr, $store:expr) => {
+    (@ $V:ident, $M:ident, $size:tt, $j:ident < $count:expr, let $at:ident = $base:expr, |$n:ident, $i:ident| $load:expr, $store:expr) => {
         for $j in 0..$count {
+            let $at = $base;
             let mut d = [$V::zero(); MOST_POINTS];
             for $i in 0..$size + 2 {
                 d[$i] = $load;
@@ -68,7 +75,7 @@ macro_rules! each_input {
 /// many pixels on each axis as outputs and two more, and writes of as many at the points of those rows and columns.
 #[inline(always)]
 pub(crate) unsafe fn input<V: Vector, const M: usize, const POINTED: bool>(t: &Input) {
-    let [r, c] = t.size;
+    let ([r, c], row, point) = (t.size, t.row, t.point);
     let mut at = 0;
     while at < t.channels {
         // SAFETY: as the caller promises; what is read of `between` has been written.
@@ -79,16 +86,21 @@ pub(crate) unsafe fn input<V: Vector, const M: usize, const POINTED: bool>(t: &I
                 M,
                 r,
                 j < c + 2,
+                let from = if POINTED { t.from } else { t.from.add(j * t.pixel + at) },
                 |o, i| {
-                    let p =
-                        if POINTED { *t.pixels.add(i * MOST_POINTS + j) } else { t.from.add(i * t.row + j * t.pixel) };
-                    V::load(p.add(at))
+                    V::load(if POINTED { (*t.pixels.add(i * MOST_POINTS + j)).add(at) } else { from.add(i * row) })
                 },
                 between[i][j].write(o)
             );
-            each_input!(V, M, c, i < r + 2, |o, j| between[i][j].assume_init(), {
-                o.store(t.to[kind(i, j)].add((i * (M + 2) + j) * t.point + at))
-            });
+            each_input!(
+                V,
+                M,
+                c,
+                i < r + 2,
+                let to = of_groups(&t.to, group(i) * 3, 1),
+                |o, j| between[i][j].assume_init(),
+                o.store(to[group(j)].add((i * (M + 2) + j) * point + at))
+            );
         }
         at += V::LANES;
     }
@@ -191,15 +203,16 @@ pub(crate) type OutputFn = unsafe fn(&Output);
 
 /// One 1-D output transform for each `j`: see `each_input`.
 macro_rules! each_output {
-    ($V:ident, $M:ident, $size:expr, $j:ident < $count:expr, |$y:ident, $i:ident| $load:expr, $store:expr) => {
+    ($V:ident, $M:ident, $size:expr, $j:ident < $count:expr, let $at:ident = $base:expr, |$y:ident, $i:ident| $load:expr, $store:expr) => {
         match $size {
-            2 => each_output!(@ $V, 2, $j < $count, |$y, $i| $load, $store),
-            4 if $M >= 4 => each_output!(@ $V, 4, $j < $count, |$y, $i| $load, $store),
-            _ => each_output!(@ $V, $M, $j < $count, |$y, $i| $load, $store),
+            2 => each_output!(@ $V, 2, $j < $count, let $at = $base, |$y, $i| $load, $store),
+            4 if $M >= 4 => each_output!(@ $V, 4, $j < $count, let $at = $base, |$y, $i| $load, $store),
+            _ => each_output!(@ $V, $M, $j < $count, let $at = $base, |$y, $i| $load, $store),
         }
     };
-    (@ $V:ident, $size:tt, $j:ident < $count:expr, |$y:ident, $i:ident| $load:expr, $store:expr) => {
+    (@ $V:ident, $size:tt, $j:ident < $count:expr, let $at:ident = $base:expr, |$y:ident, $i:ident| $load:expr, $store:expr) => {
         for $j in 0..$count {
+            let $at = $base;
             let mut m = [$V::zero(); MOST_POINTS];
             for $i in 0..$size + 2 {
                 m[$i] = $load;
@@ -219,7 +232,7 @@ macro_rules! each_output {
 /// The CPU has the tier of `V`; the pointers are valid for what their documentation says.
 #[inline(always)]
 pub(crate) unsafe fn output<V: Vector, const M: usize>(t: &Output) {
-    let [r, c] = t.size;
+    let ([r, c], point) = (t.size, t.point);
     // SAFETY: as the caller promises; what is read of `between` and `aside` has been written.
     unsafe {
         let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
@@ -231,7 +244,8 @@ pub(crate) unsafe fn output<V: Vector, const M: usize>(t: &Output) {
                 M,
                 r,
                 j < c + 2,
-                |y, i| { V::load(t.from[kind(i, j)].add((i * (M + 2) + j) * t.point + at)) },
+                let from = of_groups(&t.from, group(j), 3),
+                |y, i| V::load(from[group(i)].add((i * (M + 2) + j) * point + at)),
                 between[i][j].write(y)
             );
             let bias = V::load(t.bias.add(at));
@@ -243,10 +257,16 @@ pub(crate) unsafe fn output<V: Vector, const M: usize>(t: &Output) {
             } else {
                 (aside.as_mut_ptr().cast::<f32>(), M * V::LANES, V::LANES)
             };
-            each_output!(V, M, c, i < r, |y, j| between[i][j].assume_init(), {
-                // Two instructions, where leaving them out would take a branch.
-                y.add(bias).at_least(lo).at_most(hi).store(to.add(i * row + j * pixel))
-            });
+            // The clamp is two instructions; to leave it out would take a branch.
+            each_output!(
+                V,
+                M,
+                c,
+                i < r,
+                let to = to.add(i * row),
+                |y, j| between[i][j].assume_init(),
+                y.add(bias).at_least(lo).at_most(hi).store(to.add(j * pixel))
+            );
             if !whole {
                 for i in 0..t.rows {
                     for j in 0..t.columns {

@@ -149,7 +149,10 @@ impl Conv2dPlan {
         let kernel = registry::select(&problem, cap, options.kernel)?;
         let source = Source { weights, bias, cg_in: problem.cg_in, kh: shape.kh, kw: shape.kw };
         let packed = kernel.algorithm.pack(&problem, &source);
-        let cost = Cost::of(shape)?;
+        let mut cost = Cost::of(shape)?;
+        if let Some(performed) = kernel.algorithm.multiplies(&problem) {
+            cost.performed_multiplies = performed;
+        }
         let parts = common::parts(options, cost.multiplies / PART_MULTIPLIES, kernel.algorithm.units(&problem));
         // Whole cache lines, so that parts do not share one.
         let scratch_per_part = kernel.algorithm.scratch_len(&problem).next_multiple_of(16);
@@ -322,7 +325,7 @@ impl Conv2dPlan {
         registry::why(&self.problem, self.cap, self.asked.then_some(self.kernel.name))
     }
 
-    /// Multiplies, parameters and bytes.
+    /// Multiplies of the direct form and those that the kernel really does, parameters and bytes.
     pub fn cost(&self) -> Cost {
         self.cost
     }

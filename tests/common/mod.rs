@@ -5,3 +5,4 @@ pub mod case;
 pub mod data;
 pub mod rows;
 pub mod strategy;
+pub mod winograd;
