@@ -18,10 +18,10 @@ use crate::tensor::{Dims, Layout, Strides};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// What it costs, in multiplies of one thread, to wait for all threads and to start them again: some ten microseconds. A
+/// What it costs, in multiplies of one thread, to wait for all threads and to start them again: some twenty microseconds. A
 /// phase of several threads saves this once per operation, but computes rows at the border of two parts twice, and parts of
 /// few rows differ in size.
-const WAKE_MULTIPLIES: u64 = 4 * PART_MULTIPLIES;
+const WAKE_MULTIPLIES: u64 = 8 * PART_MULTIPLIES;
 
 /// Images beyond which parts are taken for even.
 const MANY_IMAGES: usize = 256;

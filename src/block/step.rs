@@ -127,6 +127,7 @@ impl Step {
     /// # Safety
     /// The places are those of tensors that have these rows, `scratch` has [`scratch_len`](Self::scratch_len) floats, and
     /// nothing else writes what is read or written. The tier is there, as when the step was made.
+    #[allow(clippy::too_many_arguments)]
     pub(super) unsafe fn run_rows(
         &self,
         layout: Layout,

@@ -269,6 +269,7 @@ pub trait Plan: Send + Sync {
 
 /// A block of any kind.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // few at a time
 pub enum Block {
     Separable(SeparableShape),
     InvertedResidual(InvertedResidualShape),
@@ -406,7 +407,7 @@ impl Block {
             let terms = (s.c_in / s.groups * s.kh * s.kw) as u64;
             // Most weights are zero where there are many.
             let mut value = |_: usize| match whole {
-                true if random.next() % (1 + terms / 8) != 0 => 0.0,
+                true if !random.next().is_multiple_of(1 + terms / 8) => 0.0,
                 true => random.integer(2),
                 false => random.real() / (terms as f32).sqrt(),
             };
