@@ -69,6 +69,9 @@ pub(crate) struct Winograd {
     pub stage_out: StageOutFn,
 }
 
+/// Weights of so many bytes come from memory.
+const LAST_CACHE: f64 = 32e6;
+
 /// Fewest tiles that a block is made for, if there are as many.
 const LEAST_BLOCK: usize = 32;
 
@@ -190,25 +193,24 @@ impl Algorithm for Winograd {
         let s = &p.shape;
         let z = self.sizes(p);
         let points = s.n as f64 * z.rows.points(self.tile) as f64 * z.columns.points(self.tile) as f64;
-        let all = (z.alpha * z.alpha) as f64;
-        let tiles = z.tiles as f64;
         let vectors = s.c_out.div_ceil(self.lanes);
         // Few tiles leave the latency of the multiply-add open, as short tiles of the direct form do.
-        let rows = (self.products[0].len() as f64).min(tiles);
+        let rows = (self.products[0].len() as f64).min(z.tiles as f64);
         let last = z.panels * self.products.len() - vectors;
         let open = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) / rows };
         let per_point = (z.panels - 1) as f64 * open(self.products.len()) + open(self.products.len() - last);
-        let products = points.max(all * tiles.min(rows)) * z.k as f64 * per_point;
+        let products = points * z.k as f64 * per_point;
         // Operations of the transforms per point and vector, with loads and stores, in multiply-adds.
         let transposed = if self.layout == Layout::Nchw { 2.0 } else { 0.0 };
         let inputs = (9.0 + transposed) * points * s.c_in.div_ceil(self.lanes) as f64;
         let outputs = (6.0 + transposed) * points * vectors as f64;
-        // Weights beyond the second cache come once per block; what the products do not hide is a quarter.
+        // Weights beyond the second cache come once per block, at what the products do not hide: about one multiply-add's time
+        // per vector, and four where they come from memory.
         let bytes = (z.panels * z.panel_len * size_of::<f32>()) as f64;
         let blocks = z.tiles.div_ceil(z.block) as f64;
         let vector = (self.lanes * size_of::<f32>()) as f64;
         let stream = if bytes > p.caches.l2 as f64 { bytes * blocks / vector } else { 0.0 };
-        let stream = if bytes > 32e6 { 2.0 * stream } else { stream };
+        let stream = if bytes > LAST_CACHE { 4.0 * stream } else { stream };
         products + inputs + outputs + stream
     }
 

@@ -75,6 +75,17 @@ impl Run<'_> {
     /// As [`super::Algorithm::run`], and so for the other functions here.
     pub(super) unsafe fn inputs(&self, block: Range<usize>) -> Lists {
         let mut lists = Lists([0; KINDS]);
+        // Products take four channels at a time; vectors of fewer lanes leave the last of them unwritten.
+        let z = self.z;
+        let written = self.job.problem.shape.c_in.next_multiple_of(self.kernel.lanes);
+        if written < z.k {
+            for (point, tile) in (0..z.alpha * z.alpha).flat_map(|p| (0..block.len()).map(move |t| (p, t))) {
+                // SAFETY: rows of a block's tiles.
+                unsafe {
+                    self.v.add(point * self.v_point() + tile * z.pitch + written).write_bytes(0, z.k - written);
+                }
+            }
+        }
         // The last channels, fewer than a vector, and zeros; rows of `MOST_POINTS` pixels of `lanes` floats.
         let mut tail = [0.0f32; MOST_POINTS * MOST_POINTS * MOST_LANES];
         for strip in strips(self.z, block) {
