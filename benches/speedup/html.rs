@@ -5,7 +5,7 @@
 use super::compare::Comparison;
 use super::figures::{Bound, Results, Row};
 use super::plots::{self, Plot};
-use super::report::percent;
+use super::report::{WINOGRAD_HEAD, WINOGRAD_TITLE, percent, winograd_rows};
 use maud::{Markup, PreEscaped, html};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -166,6 +166,10 @@ fn details(r: &Results) -> Markup {
                 h2 { "Pairs and what they replace" }
                 (table(&pair_head, pairs))
             }
+            @if !r.winograd.is_empty() {
+                h2 { (WINOGRAD_TITLE) }
+                (table(&WINOGRAD_HEAD, winograd_rows(r).map(Vec::from)))
+            }
         }
     }
 }
@@ -201,7 +205,7 @@ fn starred(row: &Row, time: f64, digits: usize) -> String {
 #[allow(unused)]
 mod tests {
     use super::super::compare::{Comparison, Match};
-    use super::super::figures::{Kind, Whole, tests::sample};
+    use super::super::figures::{Kind, Whole, WinogradRow, tests::sample};
     use super::*;
 
     /// The sample as a network, with a name that has to be escaped.
@@ -212,6 +216,7 @@ mod tests {
         row.name = r.title.clone();
         r.whole = Some(Whole { row, activation_bytes: 1 << 20, weight_bytes: 1 << 22 });
         r.rows[0].name = "<script>".to_owned();
+        r.winograd.push(WinogradRow { layer: 1, direct: r.pairs[0].standard.clone() });
         r.left_out.push("x: too <small>".to_owned());
         r
     }
@@ -241,7 +246,17 @@ mod tests {
         };
         let page = page(&[network(), sample()], Some(&c)).unwrap();
         let texts = texts(&page);
-        for part in ["a < b & \"c\"", "<script>", "too <small>", "old & older.json", "Roofline", "72%", "L2", "2.000"] {
+        for part in [
+            "a < b & \"c\"",
+            "<script>",
+            "too <small>",
+            "old & older.json",
+            "Roofline",
+            "72%",
+            "L2",
+            "2.000",
+            "Winograd",
+        ] {
             assert!(texts.contains(part), "{part}");
         }
         assert_eq!(page.matches("<svg").count(), 4);

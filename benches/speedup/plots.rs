@@ -173,7 +173,17 @@ pub fn speedups(all: &[Results]) -> Result<Option<Plot>, Error> {
         let chosen = pairs.filter(move |(r, p)| r.rows[p.first].name.ends_with(".primary") == ghost);
         chosen.map(|(_, p)| (p.speedup.theoretical, p.speedup.measured)).collect::<Vec<_>>()
     };
-    let mut series = vec![Series { name: "separable", points: of(false) }, Series { name: "Ghost", points: of(true) }];
+    let winograd = all.iter().flat_map(|r| {
+        r.winograd.iter().map(|w| {
+            let speedup = w.speedup(&r.rows[w.layer]);
+            (speedup.theoretical, speedup.measured)
+        })
+    });
+    let mut series = vec![
+        Series { name: "separable", points: of(false) },
+        Series { name: "Ghost", points: of(true) },
+        Series { name: "Winograd", points: winograd.collect() },
+    ];
     series.retain(|s| !s.points.is_empty());
     if series.is_empty() {
         return Ok(None);
@@ -189,7 +199,7 @@ pub fn speedups(all: &[Results]) -> Result<Option<Plot>, Error> {
         svg,
         title: "Saved on paper, saved on the clock",
         caption: format!(
-            "{count} pairs of layers against the standard convolution that each replaces. On the line, all of the saving is \
+            "{count} times two layers, or Winograd's algorithm, against the standard convolution that each replaces. On the line, all of the saving is \
              realised; above it, the standard convolution is further from the peak."
         ),
     }))

@@ -21,7 +21,8 @@ const NETWORKS_NOTE: &str = "\
     at peak: all multiplies with every multiply unit busy; MB between: memory for tensors between layers\n\
     realised: of the speed-up over standard convolutions in the place of all pairs, measured over theoretical";
 
-const WINOGRAD_TITLE: &str = "Winograd's algorithm, in changed arithmetic, against the direct form of the same layer";
+pub const WINOGRAD_TITLE: &str =
+    "Winograd's algorithm, in changed arithmetic, against the direct form of the same layer";
 const WINOGRAD_NOTE: &str = "theoretical: multiplies of the direct form over those done, transforms included";
 
 const DISTURBED_NOTE: &str =
@@ -266,22 +267,24 @@ fn layers_table(r: &Results) -> Table {
     t
 }
 
-fn winograd_table(r: &Results) -> Table {
-    let mut t = table(&[
-        "layer",
-        "M mult done",
-        "direct",
-        "us",
-        "direct us",
-        "theoretical",
-        "measured",
-        "realised",
-        "kernel of the direct form",
-    ]);
-    for w in &r.winograd {
+pub const WINOGRAD_HEAD: [&str; 9] = [
+    "layer",
+    "M mult done",
+    "direct",
+    "us",
+    "direct us",
+    "theoretical",
+    "measured",
+    "realised",
+    "kernel of the direct form",
+];
+
+/// What stands under [`WINOGRAD_HEAD`].
+pub fn winograd_rows(r: &Results) -> impl Iterator<Item = [String; 9]> {
+    r.winograd.iter().map(|w| {
         let row = &r.rows[w.layer];
         let speedup = w.speedup(row);
-        t.add_row([
+        [
             row.name.clone(),
             format!("{:.2}", row.cost.performed_multiplies as f64 / 1e6),
             format!("{:.2}", row.cost.multiplies as f64 / 1e6),
@@ -291,8 +294,13 @@ fn winograd_table(r: &Results) -> Table {
             format!("{:.2}", speedup.measured),
             percent(speedup.realised()),
             w.direct.kernel.to_owned(),
-        ]);
-    }
+        ]
+    })
+}
+
+fn winograd_table(r: &Results) -> Table {
+    let mut t = table(&WINOGRAD_HEAD);
+    t.add_rows(winograd_rows(r));
     align(&mut t, &[0, 8]);
     t
 }

@@ -134,7 +134,7 @@ impl Memory {
                 touch(&mut uses, self.slots[*part], i)?;
             }
             // A concatenation is written when its parts are, or when one is copied.
-            if computes || node.inputs.iter().any(|p| copied(p)) {
+            if computes || node.inputs.iter().any(copied) {
                 touch(&mut uses, self.slots[i + 1], i)?;
             }
         }
