@@ -345,3 +345,132 @@ fn nothing_outside_the_slices_is_touched() {
         Ok(())
     });
 }
+
+#[test]
+fn bad_arguments_are_errors_and_nothing_is_written() {
+    for_each_kind(8, |case| {
+        let weights = case.block.weights(case.seed, true);
+        let layout = case.layout;
+        let plan = |w: &[Weights], options: &Options<'_>| case.block.plan(layout, w, options);
+        for options in [
+            Options::new().threads(0),
+            Options::new().strip_rows(0),
+            Options::new().kernel("igemm_f32_nhwc_r1c1_scalar"),
+        ] {
+            prop_assert!(plan(&weights, &options).is_err(), "{options:?}");
+        }
+        for i in 0..weights.len() {
+            let mut bad = weights.clone();
+            bad[i].weights.push(0.0);
+            prop_assert!(plan(&bad, &Options::new()).is_err());
+            bad[i].weights = weights[i].weights[1..].to_vec();
+            prop_assert!(plan(&bad, &Options::new()).is_err());
+            bad[i] = weights[i].clone();
+            bad[i].bias = Some(vec![0.0; case.block.convolutions()[i].c_out + 1]);
+            prop_assert!(plan(&bad, &Options::new()).is_err());
+        }
+        let plan = plan(&weights, &Options::new().threads(4)).map_err(fail)?;
+        let (x, y) = (case.block.input_dims(), case.block.output_dims());
+        let input = vec![1.0; 2 * x.elements().unwrap()];
+        let mut output = vec![7.0; 2 * y.elements().unwrap()];
+        let mut scratch = vec![0.0; plan.scratch_len()];
+        let other = if layout == Layout::Nhwc { Layout::Nchw } else { Layout::Nhwc };
+        let view = |l, d| lightconv::View::dense(l, d, &input).unwrap();
+        for (l, d, m, e, short) in [
+            (other, x, layout, y, false),
+            (layout, lightconv::Dims { c: x.c + 1, ..x }, layout, y, false),
+            (layout, lightconv::Dims { n: x.n + 1, ..x }, layout, y, false),
+            (layout, x, other, y, false),
+            (layout, x, layout, lightconv::Dims { c: y.c + 1, ..y }, false),
+            (layout, x, layout, y, true),
+        ] {
+            if short && scratch.is_empty() || d.elements().unwrap() > input.len() {
+                continue;
+            }
+            let len = scratch.len() - usize::from(short);
+            let Ok(mut out) = lightconv::ViewMut::dense(m, e, &mut output) else { continue };
+            prop_assert!(plan.run(&view(l, d), &mut out, &mut scratch[..len]).is_err());
+            prop_assert!(output.iter().all(|v| *v == 7.0));
+        }
+        // An executor that leaves a task out, or calls one twice.
+        let broken = Broken(plan.threads());
+        let mut out = lightconv::ViewMut::dense(layout, y, &mut output).unwrap();
+        let result = plan.run_with(&broken, &view(layout, x), &mut out, &mut scratch);
+        prop_assert_eq!(result.is_err(), plan.threads() > 1);
+        Ok(())
+    });
+}
+
+/// Runs the first task, twice, and no other.
+struct Broken(usize);
+
+impl Parallel for Broken {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, _: usize, task: &(dyn Fn(usize) + Sync)) {
+        task(0);
+        task(0);
+    }
+}
+
+#[test]
+fn winograd_in_a_block_is_as_it_is_alone() {
+    use lightconv::block::BottleneckShape;
+    use lightconv::{Activation, Dims};
+    let shape = BottleneckShape::new(Dims::new(1, 28, 28, 64), 64, 64, 3, 1, 1, Activation::Relu).unwrap();
+    let case = Case {
+        block: Block::Bottleneck(shape),
+        layout: Layout::Nhwc,
+        input: Placement::default(),
+        output: Placement::default(),
+        strip_rows: 3,
+        parts: 2,
+        seed: 5,
+    };
+    let (input, weights) = (case.data(false), case.block.weights(5, false));
+    let options = Options::new().winograd(true);
+    let epilogue = lightconv::Epilogue::activation(Activation::Relu);
+    let (spatial, filter) = (&shape.convolutions()[1], &weights[1].weights);
+    let alone = lightconv::Conv2dPlan::new(spatial, case.layout, filter, None, epilogue, &options).unwrap();
+    let mut want = None;
+    for options in case.options(Isa::best().unwrap()) {
+        let plan = case.block.plan(case.layout, &weights, &options.winograd(true)).unwrap();
+        assert!(plan.describe().contains(alone.kernel_name()), "{}", plan.describe());
+        let got = bits(&case.run(&*plan, &Threads(2), &input).unwrap());
+        assert!(*want.get_or_insert_with(|| got.clone()) == got, "{options:?}\n{}", plan.describe());
+    }
+}
+
+#[test]
+fn folded_batch_norms_are_within_rounding_of_what_they_replace() {
+    use lightconv::block::{BatchNorm, Filter};
+    let mut random = Random(3);
+    for channels in [1, 7, 32] {
+        let mut numbers = |n: usize| (0..n).map(|_| random.real()).collect::<Vec<f32>>();
+        let (weights, bias, x) = (numbers(channels * 9), numbers(channels), numbers(9));
+        let (scale, shift, mean) = (numbers(channels), numbers(channels), numbers(channels));
+        let variance: Vec<f32> = numbers(channels).iter().map(|v| v * v).collect();
+        let norm = BatchNorm { scale: &scale, shift: &shift, mean: &mean, variance: &variance, epsilon: 1e-3 };
+        let (w, b) = norm.fold(&Filter::with_bias(&weights, &bias)).unwrap();
+        for c in 0..channels {
+            let dot = |w: &[f32]| w.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>();
+            let size = |w: &[f32]| w.iter().zip(&x).map(|(w, x)| f64::from(w * x).abs()).sum::<f64>();
+            let plain = dot(&weights[9 * c..][..9]) + f64::from(bias[c]);
+            let factor = f64::from(scale[c]) / (f64::from(variance[c]) + f64::from(1e-3f32)).sqrt();
+            let want = (plain - f64::from(mean[c])) * factor + f64::from(shift[c]);
+            let got = dot(&w[9 * c..][..9]) + f64::from(b[c]);
+            // Every folded number is rounded once.
+            let bound = (size(&w[9 * c..][..9]) + f64::from(b[c]).abs()) / f64::from(1u32 << 23);
+            assert!((got - want).abs() <= bound + 1e-12, "{got} is not {want}");
+        }
+        let bad = |norm: BatchNorm<'_>| assert!(norm.fold(&Filter::new(&weights)).is_err());
+        bad(BatchNorm { shift: &shift[1..], ..norm });
+        bad(BatchNorm { mean: &[], ..norm });
+        bad(BatchNorm { epsilon: f32::NAN, ..norm });
+        bad(BatchNorm { epsilon: -1.0, ..norm });
+        bad(BatchNorm { variance: &vec![-1.0; channels], ..norm });
+        assert!(norm.fold(&Filter::new(&weights[1..])).is_err() || channels == 1);
+    }
+}

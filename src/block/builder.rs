@@ -23,6 +23,16 @@ use alloc::vec::Vec;
 /// few rows differ in size.
 const WAKE_MULTIPLIES: u64 = 8 * PART_MULTIPLIES;
 
+/// Floats of a page, after which addresses may be mistaken for each other: many cores take a load for one of a store
+/// shortly before it if both agree in the lowest 12 bits of their addresses, and make it wait.
+const PAGE: usize = 1024;
+
+/// Floats of a tensor's place. Strips are often whole pages long, so that two that lie one after the other, of which one is
+/// read while the other is written, would begin at the same place of a page.
+fn staggered(len: usize) -> usize {
+    if len < 4 * PAGE { len.next_multiple_of(LINE) } else { len.next_multiple_of(PAGE) + PAGE / 4 }
+}
+
 /// Images beyond which parts are taken for even.
 const MANY_IMAGES: usize = 256;
 
@@ -272,7 +282,8 @@ impl<'a> Builder<'a> {
         if phase.steps.len() == 1 {
             return true;
         }
-        if !self.options.fused || phase.steps.len() > MOST_STEPS {
+        let by_rows = |s: &Step| !matches!(&s.op, Op::Conv(plan) if !plan.is_by_rows());
+        if !self.options.fused || phase.steps.len() > MOST_STEPS || !phase.steps.iter().all(by_rows) {
             return false;
         }
         if phase.parts == 1 || phase.n >= MANY_IMAGES {
@@ -346,7 +357,7 @@ impl<'a> Builder<'a> {
         if phase.strips.is_empty() && !phase.in_step {
             return Ok(scratch);
         }
-        let budget = self.caches.l2 / 2 / size_of::<f32>();
+        let budget = self.caches.l2 / 4 * 3 / size_of::<f32>();
         // What one turn has in its strips; rows of whole tensors that are read again count alike.
         let floats = |rows: usize| -> usize {
             let strips = phase.strips.iter().map(|&t| {
@@ -366,10 +377,13 @@ impl<'a> Builder<'a> {
             let fits = (rows as f64 * budget as f64 / floats(rows) as f64) as usize;
             rows = fits.clamp(1, rows - 1);
         }
-        // Turns of equal and of even height, as kernels compute two rows at a time.
+        // Turns of equal height, and of even height, as kernels compute two rows at a time; channels first, of whole vectors
+        // of pixels.
         if self.options.strip_rows.is_none() {
             rows = most.div_ceil(most.div_ceil(rows));
-            rows += usize::from(rows < most && rows % 2 == 1);
+            let w = self.tensors[phase.steps[phase.steps.len() - 1].to.tensor].dims.w;
+            let whole = (1..=LINE).find(|&k| self.layout == Layout::Nchw && (k * w).is_multiple_of(LINE)).unwrap_or(2);
+            rows = rows.next_multiple_of(whole).min(most);
         }
         phase.rows = rows;
         let mut at = scratch;
@@ -380,7 +394,7 @@ impl<'a> Builder<'a> {
             self.tensors[tensor].home = Home::Strip(index, at);
             self.tensors[tensor].strides = strides;
             at = at
-                .checked_add(len.next_multiple_of(LINE))
+                .checked_add(staggered(len))
                 .ok_or(Error::Overflow { argument: "scratch", value: len })?;
         }
         Ok(at)
@@ -402,7 +416,7 @@ impl<'a> Builder<'a> {
             };
             let dims = self.tensors[tensor].dims;
             let (strides, len) = self.strides(dims, dims.h, dims.n)?;
-            let len = len.next_multiple_of(LINE);
+            let len = staggered(len);
             let mut at = 0;
             // In order of address, behind all that it would overlap.
             placed.sort_unstable();

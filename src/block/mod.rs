@@ -192,6 +192,25 @@ macro_rules! block_plan {
                 self.program.run_with(pool, input, output, scratch)
             }
 
+            /// Computes on tensors that are given by their addresses, as [`Conv2dPlan`](crate::Conv2dPlan) does.
+            ///
+            /// # Errors
+            /// An executor that did not run every task.
+            ///
+            /// # Safety
+            /// As `Conv2dPlan::run_at`, without a residual.
+            #[allow(dead_code)]
+            pub(crate) unsafe fn run_at(
+                &self,
+                pool: &dyn $crate::parallel::Parallel,
+                input: $crate::plan::common::At<*const f32>,
+                output: $crate::plan::common::At<*mut f32>,
+                scratch: *mut f32,
+            ) -> Result<(), $crate::error::Error> {
+                // SAFETY: as the caller promises.
+                unsafe { self.program.run_at(pool, input, output, scratch) }
+            }
+
             /// Floats of scratch that a run needs, all parts together.
             pub fn scratch_len(&self) -> usize {
                 self.program.scratch_len()

@@ -14,7 +14,7 @@ use crate::cost::Cost;
 use crate::error::Error;
 use crate::kernel::Part;
 use crate::parallel::{Parallel, Serial};
-use crate::plan::common::{INPUT, OUTPUT, Shared, check_scratch, check_view, run_parts};
+use crate::plan::common::{At, INPUT, OUTPUT, Shared, check_scratch, check_view, run_parts};
 use crate::plan::conv2d::Tensors;
 use crate::tensor::{Dims, Layout, Strides, View, ViewMut};
 use alloc::string::String;
@@ -105,13 +105,31 @@ impl Program {
         check_view(&INPUT, &input.extent, self.layout, self.input)?;
         check_view(&OUTPUT, &output.extent, self.layout, self.output)?;
         check_scratch(scratch.len(), self.scratch_len())?;
-        let scratch = scratch.as_mut_ptr();
+        // SAFETY: views cover tensors of the program's sizes, as checked above; what is read does not overlap what is
+        // written, which is borrowed mutably.
+        unsafe { self.run_at(pool, At::view(input), At::view_mut(output), scratch.as_mut_ptr()) }
+    }
+
+    /// Computes on tensors that are given by their addresses.
+    ///
+    /// # Errors
+    /// An executor that did not run every task.
+    ///
+    /// # Safety
+    /// As [`Conv2dPlan::run_at`](crate::plan::Conv2dPlan::run_at), without a residual.
+    pub(super) unsafe fn run_at(
+        &self,
+        pool: &dyn Parallel,
+        input: At<*const f32>,
+        output: At<*mut f32>,
+        scratch: *mut f32,
+    ) -> Result<(), Error> {
         let whole = scratch.wrapping_add(scratch.align_offset(LINE * size_of::<f32>()).min(LINE));
         let shared = Shared::new(Memory {
-            input: input.data.as_ptr(),
-            input_strides: input.strides(),
-            output: output.data.as_mut_ptr(),
-            output_strides: output.strides(),
+            input: input.data,
+            input_strides: input.strides,
+            output: output.data,
+            output_strides: output.strides,
             whole,
             parts: whole.wrapping_add(self.whole_len),
         });
@@ -130,7 +148,7 @@ impl Program {
                 })?;
             } else {
                 run_parts(pool, phase.parts, &|part| {
-                    // SAFETY: the views cover tensors of the program's sizes, the scratch is as long as it says; parts
+                    // SAFETY: the tensors have the program's sizes, the scratch is as long as it says; parts
                     // compute rows of their own, of tensors that no other part reads in this phase.
                     unsafe { self.run_phase(&shared.get(), phase, part) };
                 })?;

@@ -153,13 +153,13 @@ pub(crate) struct At<P> {
 }
 
 impl At<*const f32> {
-    pub(super) fn view(view: &View<'_>) -> Self {
+    pub(crate) fn view(view: &View<'_>) -> Self {
         At { data: view.data.as_ptr(), strides: view.strides() }
     }
 }
 
 impl At<*mut f32> {
-    pub(super) fn view_mut(view: &mut ViewMut<'_>) -> Self {
+    pub(crate) fn view_mut(view: &mut ViewMut<'_>) -> Self {
         At { data: view.data.as_mut_ptr(), strides: view.strides() }
     }
 }

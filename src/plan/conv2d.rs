@@ -70,8 +70,8 @@ impl<'a> Options<'a> {
         self
     }
 
-    /// Of [blocks](crate::block) only: at most this many output rows at a time. The default is as many as keep half of
-    /// the second cache; fewer need less scratch. The bits are the same.
+    /// Of [blocks](crate::block) only: at most this many output rows at a time. The default is as many as fill three
+    /// quarters of the second cache; fewer need less scratch. The bits are the same.
     pub const fn strip_rows(mut self, rows: usize) -> Self {
         self.strip_rows = Some(rows);
         self
@@ -288,6 +288,12 @@ impl Conv2dPlan {
         problem.shape = self.problem.shape.rows(rows.clone());
         problem.oh = rows.len();
         problem
+    }
+
+    /// Whether [`rows`](Self::rows) have the same bits, whatever rows are computed together. Not where outputs share
+    /// arithmetic in tiles, which would begin elsewhere.
+    pub(crate) fn is_by_rows(&self) -> bool {
+        self.kernel.op != "winograd"
     }
 
     /// Units of work that the plan's problem can be cut into.
