@@ -304,10 +304,17 @@ impl DepthwiseNhwc {
         p.oh.div_ceil(self.rows)
     }
 
-    /// The width for rows of `ow` pixels. A tile costs its pixels and about two more for the inputs at its ends.
-    fn width(&self, ow: usize) -> &Width {
-        let fits = self.widths.iter().filter(|w| w.pixels <= ow);
-        fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 2)).unwrap_or(&self.widths[self.widths.len() - 1])
+    /// The width for rows of outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of many
+    /// channels share few sets of the first cache, so that tiles of them are not to be wide.
+    fn width(&self, p: &Problem) -> &Width {
+        let widest = match p.shape.c_out {
+            0..=32 => usize::MAX,
+            33..=128 => 28,
+            _ => 14,
+        };
+        let fits = self.widths.iter().filter(|w| w.pixels <= p.ow.min(widest));
+        let cost = |w: &&Width| p.ow.div_ceil(w.pixels) * (w.pixels + 2);
+        fits.min_by_key(cost).unwrap_or(&self.widths[self.widths.len() - 1])
     }
 
     /// Groups that lie side by side in a vector.
@@ -348,7 +355,7 @@ impl Algorithm for DepthwiseNhwc {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let w = self.width(p.ow).pixels;
+        let w = self.width(p).pixels;
         let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * self.cost
     }
@@ -394,7 +401,7 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
-        let width = self.width(p.ow);
+        let width = self.width(p);
         for unit in part.range(s.n * self.blocks(p)) {
             let (image, y) = (unit / self.blocks(p), unit % self.blocks(p) * self.rows);
             let count = self.rows.min(p.oh - y);

@@ -29,13 +29,16 @@ use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
 
-/// One tile for the micro-kernel.
+/// One tile for the micro-kernel, of one or several panels.
 pub(crate) struct Tile {
     pub k: usize,
-    /// Weights, `[k][MR rounded up to 4]`.
-    pub weights: *const f32,
-    /// Bias, if sums start here; null if they go on from the output.
-    pub bias: *const f32,
+    /// The first panel: bias and weights, `[1 + all of K][MR rounded up to 4]`; how many there are, one after the other; their
+    /// length.
+    pub panel: *const f32,
+    pub panels: usize,
+    pub panel_len: usize,
+    /// The first element of K; sums go on from the output if it is not 0.
+    pub k0: usize,
     /// Rows of `NV` vectors of inputs, and the distance from one to the next.
     pub x: *const f32,
     pub x_step: usize,
@@ -55,21 +58,33 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// The CPU has the tier of `V`; the tile's pointers are valid for what their documentation says.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
+    for j in 0..t.panels {
+        // SAFETY: as the caller promises, for each panel.
+        unsafe { one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.out.add(j * MR * t.out_channel)) };
+    }
+}
+
+/// A tile of one panel.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel: *const f32, out: *mut f32) {
     let pitch = MR.next_multiple_of(4);
     // SAFETY: `k` rows of weights and of inputs, `MR` rows of outputs of which the last vector has `last` lanes.
     unsafe {
         let mut acc = [[V::zero(); NV]; MR];
         for m in 0..MR {
             for v in 0..NV {
-                acc[m][v] = if !t.bias.is_null() {
-                    V::splat(*t.bias.add(m))
+                acc[m][v] = if t.k0 == 0 {
+                    V::splat(*panel.add(m))
                 } else {
-                    let from = t.out.add(m * t.out_channel + v * V::LANES);
+                    let from = out.add(m * t.out_channel + v * V::LANES);
                     if v + 1 == NV { V::load_range(from, 0, t.last) } else { V::load(from) }
                 };
             }
         }
-        let mut w = t.weights;
+        let mut w = panel.add((t.k0 + 1) * pitch);
         let mut x = t.x;
         macro_rules! step {
             () => {
@@ -115,7 +130,7 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
         }
         for m in 0..MR {
             for v in 0..NV {
-                let out = t.out.add(m * t.out_channel + v * V::LANES);
+                let out = out.add(m * t.out_channel + v * V::LANES);
                 if v + 1 == NV && t.last < V::LANES {
                     acc[m][v].store_first(out, t.last);
                 } else {
@@ -143,6 +158,8 @@ pub(crate) struct Gather {
     /// Distance in the input between neighbouring pixels of a run.
     pub stride: usize,
     pub from: *const f32,
+    /// Elements from a channel's first to its last, and from one channel to the next.
+    pub plane: usize,
     pub channel: usize,
     pub channels: usize,
     pub to: *mut f32,
@@ -238,6 +255,13 @@ impl IgemmNchw {
         let len = |mr: usize| (mr.next_multiple_of(4)) * (p.k() + 1);
         let at = j.min(more) * len(larger) + j.saturating_sub(more) * len(larger - 1);
         (range.start, range.len(), at)
+    }
+
+    /// Panels of a group, from one on, that have as many channels.
+    fn alike(&self, p: &Problem, j: usize) -> usize {
+        let panels = self.panels(p);
+        let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
+        if j < more { more - j } else { panels - j }
     }
 
     fn group_len(&self, p: &Problem) -> usize {
@@ -371,20 +395,23 @@ impl Algorithm for IgemmNchw {
                         (x.cast_const(), nv * self.lanes)
                     };
                     let of_group = panels.start.max(g * self.panels(p))..panels.end.min((g + 1) * self.panels(p));
-                    for panel in of_group {
+                    let mut panel = of_group.start;
+                    while panel < of_group.end {
                         let (channel, mr, at) = self.panel(p, panel - g * self.panels(p));
+                        // Panels of as many channels go to one call.
+                        let alike = self.alike(p, panel - g * self.panels(p)).min(of_group.end - panel);
                         let c = g * p.cg_out + channel;
-                        let pitch = mr.next_multiple_of(4);
-                        let (is_first, is_last) = (k0 == 0, k0 + k == p.k());
+                        let is_last = k0 + k == p.k();
                         // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from
                         // this one on, in each channel; rows of inputs are whole vectors, gathered or inside the input.
                         unsafe {
-                            let weights = job.weights.add(g * group_len + at);
                             let out = job.output.add(image * o.image + c * o.channel + y0 * o.row + x0);
                             self.micros[nv - 1][mr - 1](&Tile {
                                 k,
-                                weights: weights.add((k0 + 1) * pitch),
-                                bias: if is_first { weights } else { core::ptr::null() },
+                                panel: job.weights.add(g * group_len + at),
+                                panels: alike,
+                                panel_len: mr.next_multiple_of(4) * (p.k() + 1),
+                                k0,
                                 x: rows,
                                 x_step: step,
                                 out,
@@ -393,11 +420,12 @@ impl Algorithm for IgemmNchw {
                                 clamp: if is_last { job.clamp } else { NO_CLAMP },
                             });
                             if let (Some(f), true) = (&job.finish, is_last) {
-                                for m in 0..mr {
+                                for m in 0..alike * mr {
                                     finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
                                 }
                             }
                         }
+                        panel += alike;
                     }
                     k0 += k;
                 }
@@ -457,6 +485,7 @@ impl IgemmNchw {
                     count: found,
                     stride: s.stride[1],
                     from: input.wrapping_add(c * i.channel),
+                    plane: (s.h - 1) * i.row + s.w,
                     channel: i.channel,
                     channels,
                     to: to.add((k - ks.start) * width),

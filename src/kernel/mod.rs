@@ -24,6 +24,9 @@ macro_rules! unroll {
     };
 }
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use unroll;
+
 pub(crate) mod depthwise_nhwc;
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;

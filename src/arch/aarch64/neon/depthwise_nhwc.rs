@@ -1,5 +1,6 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
+use super::pair::F32x8;
 use super::vector::F32x4;
 use crate::arch::{any_widths, widths};
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
@@ -13,6 +14,14 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, 
 }
 
 /// # Safety
+/// As [`depthwise_nhwc::micro`].
+#[target_feature(enable = "neon")]
+unsafe fn pair<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nhwc::micro::<F32x8, K, S, R, P, EDGE>(t) }
+}
+
+/// # Safety
 /// As [`depthwise_nhwc::any`].
 #[target_feature(enable = "neon")]
 unsafe fn any<const P: usize>(t: &Tile) {
@@ -20,48 +29,26 @@ unsafe fn any<const P: usize>(t: &Tile) {
     unsafe { depthwise_nhwc::any::<F32x4, P>(t) }
 }
 
-/// 3x3, stride 1: 2 rows x 8 pixels.
-pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 4,
-    grouped: false,
-    k: 3,
-    stride: 1,
-    rows: 2,
-    widths: widths!(micro; 3 1 2; 8 7 4 1),
-    cost: 1.0,
-};
-
-/// 3x3, stride 2: 2 rows x 8 pixels.
-pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 4,
-    grouped: false,
-    k: 3,
-    stride: 2,
-    rows: 2,
-    widths: widths!(micro; 3 2 2; 8 7 4 1),
-    cost: 1.0,
-};
-
-/// 5x5, stride 1: 1 row x 8 pixels.
+/// 5x5, stride 1: 1 row x 8 pixels x 8 channels.
 pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 4,
+    lanes: 8,
     grouped: false,
     k: 5,
     stride: 1,
     rows: 1,
-    widths: widths!(micro; 5 1 1; 8 7 4 1),
-    cost: 1.0,
+    widths: widths!(pair; 5 1 1; 8 7 4 1),
+    cost: 2.0,
 };
 
-/// 5x5, stride 2: 1 row x 8 pixels.
+/// 5x5, stride 2: 1 row x 8 pixels x 8 channels.
 pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 4,
+    lanes: 8,
     grouped: false,
     k: 5,
     stride: 2,
     rows: 1,
-    widths: widths!(micro; 5 2 1; 8 7 4 1),
-    cost: 1.0,
+    widths: widths!(pair; 5 2 1; 8 7 4 1),
+    cost: 2.0,
 };
 
 /// 7x7, stride 1: 1 row x 8 pixels.

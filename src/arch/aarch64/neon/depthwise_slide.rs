@@ -1,0 +1,319 @@
+//! Depthwise 3x3, NHWC, by sliding: the driver of [`crate::kernel::depthwise_nhwc`], micro-kernels of this tier alone.
+//!
+//! The nine weights of eight channels stay in registers while a window of one or two output rows slides along the pixels of a
+//! tile. A column of inputs is loaded once, serves all output columns whose windows hold it, and is forgotten, so that no
+//! more than three columns of sums exist at a time, whatever the width of the tile:
+//!
+//! ```text
+//! for each eight channels
+//!     w[3][3] = weights
+//!     for each column of the window that is inside the image
+//!         if an output column begins here: its sums = bias
+//!         for each input row of the window that is inside the image
+//!             x = input[row][column]
+//!             sums += x * w[ky][kx]   of all outputs that see it
+//!         if an output column ends here: clamp, store
+//! ```
+//!
+//! Registers, two each for eight channels: nine weights, six sums (four with stride 2), one input: all 32. That is why it is
+//! assembly: the compiler spills. It also lets loads and stores of two registers move their addresses on. Loads per
+//! multiply-add, two rows, stride 1: 4 / 36; instructions of a column: 46 for 36 multiply-adds.
+//!
+//! Rows and columns at the ends of the window may be outside the image: they cost a branch each. Windows that stick out
+//! further, as with more than one pixel of padding, and fewer than eight channels are computed output by output. Channels
+//! after the last eight are computed together with some before them, once more.
+
+use super::vector::F32x4;
+use crate::kernel::NO_CLAMP;
+use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Tile, Width};
+use crate::vector::Vector;
+use core::arch::asm;
+
+/// Channels of a block.
+const LANES: usize = 8;
+
+/// Kernel rows and columns.
+const K: usize = 3;
+
+/// Floats of a block's bias and weights.
+const BLOCK: usize = (1 + K * K) * LANES;
+
+/// Registers of a weight and of sums.
+#[rustfmt::skip]
+macro_rules! w {
+    (0 0 0) => { "0" }; (0 0 1) => { "1" }; (0 1 0) => { "2" }; (0 1 1) => { "3" }; (0 2 0) => { "4" }; (0 2 1) => { "5" };
+    (1 0 0) => { "6" }; (1 0 1) => { "7" }; (1 1 0) => { "8" }; (1 1 1) => { "9" }; (1 2 0) => { "10" }; (1 2 1) => { "11" };
+    (2 0 0) => { "12" }; (2 0 1) => { "13" }; (2 1 0) => { "14" }; (2 1 1) => { "15" }; (2 2 0) => { "16" }; (2 2 1) => { "17" };
+}
+#[rustfmt::skip]
+macro_rules! sum {
+    (A 0 0) => { "18" }; (A 0 1) => { "19" }; (A 1 0) => { "20" }; (A 1 1) => { "21" };
+    (B 0 0) => { "22" }; (B 0 1) => { "23" }; (B 1 0) => { "24" }; (B 1 1) => { "25" };
+    (C 0 0) => { "26" }; (C 0 1) => { "27" }; (C 1 0) => { "28" }; (C 1 1) => { "29" };
+}
+
+/// Multiply-adds of an input with kernel row `$ky` into output row `$r`, of output columns and their kernel columns.
+macro_rules! add {
+    ($r:tt $ky:tt; $([$s:tt $kx:tt])*) => {
+        concat!($(
+            "fmla v", sum!($s $r 0), ".4s, v30.4s, v", w!($ky $kx 0), ".4s\n",
+            "fmla v", sum!($s $r 1), ".4s, v31.4s, v", w!($ky $kx 1), ".4s\n"
+        ),*)
+    };
+}
+macro_rules! load {
+    ($p:tt) => {
+        concat!("ld1 {{v30.4s, v31.4s}}, [{", $p, "}], {pixel}\n")
+    };
+}
+
+/// A column of inputs: stride, output rows, the output columns that see it.
+macro_rules! column {
+    (1 1; $($to:tt)*) => {
+        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+            "tbz {ends:w}, #1, 20f\n", load!("p2"), add!(0 2; $($to)*), "20:\n")
+    };
+    (1 2; $($to:tt)*) => {
+        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+            add!(1 0; $($to)*), load!("p2"), add!(0 2; $($to)*), add!(1 1; $($to)*),
+            "tbz {ends:w}, #1, 20f\n", load!("p3"), add!(1 2; $($to)*), "20:\n")
+    };
+    (2 1; $($to:tt)*) => { column!(1 1; $($to)*) };
+    (2 2; $($to:tt)*) => {
+        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+            load!("p2"), add!(0 2; $($to)*), add!(1 0; $($to)*), load!("p3"), add!(1 1; $($to)*),
+            "tbz {ends:w}, #1, 20f\n", load!("p4"), add!(1 2; $($to)*), "20:\n")
+    };
+}
+
+/// An output column begins.
+macro_rules! begin {
+    (1 $s:tt) => { concat!("ldp q", sum!($s 0 0), ", q", sum!($s 0 1), ", [{w}]\n") };
+    (2 $s:tt) => { concat!(begin!(1 $s), "ldp q", sum!($s 1 0), ", q", sum!($s 1 1), ", [{w}]\n") };
+}
+
+/// An output column ends. The input's registers hold the bounds of the clamp.
+macro_rules! end {
+    ($rows:tt $s:tt) => {
+        concat!("tbz {ends:w}, #4, 21f\n", "ld2r {{v30.4s, v31.4s}}, [{bounds}]\n",
+            end!(@clamp $rows $s), "21:\n", end!(@store $rows $s))
+    };
+    (@clamp 1 $s:tt) => { concat!(end!(@bound sum!($s 0 0)), end!(@bound sum!($s 0 1))) };
+    (@clamp 2 $s:tt) => {
+        concat!(end!(@clamp 1 $s), end!(@bound sum!($s 1 0)), end!(@bound sum!($s 1 1)))
+    };
+    (@bound $v:expr) => {
+        concat!("fmax v", $v, ".4s, v", $v, ".4s, v30.4s\n", "fmin v", $v, ".4s, v", $v, ".4s, v31.4s\n")
+    };
+    (@store 1 $s:tt) => { concat!("st1 {{v", sum!($s 0 0), ".4s, v", sum!($s 0 1), ".4s}}, [{o0}], {out_pixel}\n") };
+    (@store 2 $s:tt) => {
+        concat!(end!(@store 1 $s), "st1 {{v", sum!($s 1 0), ".4s, v", sum!($s 1 1), ".4s}}, [{o1}], {out_pixel}\n")
+    };
+}
+
+/// A tile of at least two pixels, from the weights in registers on: stride, output rows.
+macro_rules! slide {
+    (1 $rows:tt) => {
+        concat!(
+            begin!($rows A), begin!($rows B),
+            "tbz {ends:w}, #2, 2f\n", column!(1 $rows; [A 0]),
+            "2:\n", column!(1 $rows; [A 1] [B 0]),
+            "subs {n}, {n}, #2\n", "b.eq 4f\n",
+            "3:\n", begin!($rows C), column!(1 $rows; [A 2] [B 1] [C 0]), end!($rows A), "subs {n}, {n}, #1\n", "b.eq 5f\n",
+            begin!($rows A), column!(1 $rows; [B 2] [C 1] [A 0]), end!($rows B), "subs {n}, {n}, #1\n", "b.eq 6f\n",
+            begin!($rows B), column!(1 $rows; [C 2] [A 1] [B 0]), end!($rows C), "subs {n}, {n}, #1\n", "b.ne 3b\n",
+            "4:\n", slide!(@last $rows A B), "b 8f\n",
+            "5:\n", slide!(@last $rows B C), "b 8f\n",
+            "6:\n", slide!(@last $rows C A),
+            "8:\n"
+        )
+    };
+    (@last $rows:tt $x:tt $y:tt) => {
+        concat!(column!(1 $rows; [$x 2] [$y 1]), end!($rows $x),
+            "tbz {ends:w}, #3, 7f\n", column!(1 $rows; [$y 2]), "7:\n", end!($rows $y))
+    };
+    (2 $rows:tt) => {
+        concat!(
+            begin!($rows A), "tbz {ends:w}, #2, 2f\n", column!(2 $rows; [A 0]),
+            "2:\n", column!(2 $rows; [A 1]), "subs {n}, {n}, #1\n",
+            "3:\n", begin!($rows B), column!(2 $rows; [A 2] [B 0]), end!($rows A), column!(2 $rows; [B 1]),
+            "subs {n}, {n}, #1\n", "b.eq 5f\n",
+            begin!($rows A), column!(2 $rows; [B 2] [A 0]), end!($rows B), column!(2 $rows; [A 1]),
+            "subs {n}, {n}, #1\n", "b.ne 3b\n",
+            "tbz {ends:w}, #3, 4f\n", column!(2 $rows; [A 2]), "4:\n", end!($rows A), "b 8f\n",
+            "5:\n", "tbz {ends:w}, #3, 6f\n", column!(2 $rows; [B 2]), "6:\n", end!($rows B),
+            "8:\n"
+        )
+    };
+}
+
+/// Whether the first and the last row and column of the window are inside, and whether outputs are clamped.
+const TOP: u32 = 1;
+const BOTTOM: u32 = 2;
+const LEFT: u32 = 4;
+const RIGHT: u32 = 8;
+const CLAMPED: u32 = 16;
+
+/// Defines the function of a stride and number of rows for some blocks of eight channels from `c` on.
+macro_rules! block {
+    ($name:ident $stride:tt $rows:tt; $($p:ident $y:literal)*) => {
+        /// # Safety
+        /// As [`slide`]; the tile has two pixels or more and nothing of the window but what `ends` tells is outside.
+        #[target_feature(enable = "neon")]
+        unsafe fn $name(t: &Tile, ends: u32, pixels: usize, c: usize, blocks: usize, mut weights: *const f32) {
+            let skip = if ends & LEFT == 0 { t.pixel } else { 0 };
+            // SAFETY: rows of the window, or null; only those inside are read.
+            $(let mut $p = unsafe { (*t.rows.add($y)).wrapping_add(c + skip) };)*
+            let mut out = t.out.wrapping_add(c);
+            let bounds = [t.clamp.0, t.clamp.1];
+            for _ in 0..blocks {
+                // SAFETY: as the caller promises; weights and bias are eight floats per tap.
+                unsafe {
+                    asm!(
+                        "ldp q0, q1, [{w}, #32]", "ldp q2, q3, [{w}, #64]", "ldp q4, q5, [{w}, #96]",
+                        "ldp q6, q7, [{w}, #128]", "ldp q8, q9, [{w}, #160]", "ldp q10, q11, [{w}, #192]",
+                        "ldp q12, q13, [{w}, #224]", "ldp q14, q15, [{w}, #256]", "ldp q16, q17, [{w}, #288]",
+                        slide!($stride $rows),
+                        // Not all of them have a second row.
+                        "/* {o1} */",
+                        w = in(reg) weights,
+                        $($p = inout(reg) $p => _,)*
+                        o0 = inout(reg) out => _,
+                        o1 = inout(reg) out.wrapping_add(t.out_row) => _,
+                        n = inout(reg) pixels => _,
+                        pixel = in(reg) t.pixel * size_of::<f32>(),
+                        out_pixel = in(reg) t.out_pixel * size_of::<f32>(),
+                        ends = in(reg) ends,
+                        bounds = in(reg) bounds.as_ptr(),
+                        out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _,
+                        out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+                        out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                        out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _, out("v25") _,
+                        out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                        options(nostack)
+                    );
+                }
+                $($p = $p.wrapping_add(LANES);)*
+                out = out.wrapping_add(LANES);
+                weights = weights.wrapping_add(BLOCK);
+            }
+        }
+    };
+}
+block!(s1r1 1 1; p0 0 p1 1 p2 2);
+block!(s1r2 1 2; p0 0 p1 1 p2 2 p3 3);
+block!(s2r1 2 1; p0 0 p1 1 p2 2);
+block!(s2r2 2 2; p0 0 p1 1 p2 2 p3 3 p4 4);
+
+/// The micro-kernel for `pixels` pixels of `rows` rows.
+///
+/// # Safety
+/// As [`crate::kernel::depthwise_nhwc::micro`].
+#[target_feature(enable = "neon")]
+unsafe fn slide(t: &Tile, stride: usize, rows: usize, pixels: usize) {
+    let (reach, span) = ((rows - 1) * stride + K, (pixels - 1) * stride + K);
+    // SAFETY: a word per row of the window.
+    let inside = |y: usize| unsafe { !(*t.rows.add(y)).is_null() };
+    let ends_at_most = t.columns.0 <= 1 && t.columns.1 + 1 >= span && (1..reach - 1).all(inside);
+    if !ends_at_most || t.channels < LANES || pixels < 2 {
+        // SAFETY: the caller's promise is the same.
+        return unsafe { each_output(t, stride, rows, pixels) };
+    }
+    let bit = |set: bool, bit: u32| if set { bit } else { 0 };
+    let ends = bit(inside(0), TOP)
+        | bit(inside(reach - 1), BOTTOM)
+        | bit(t.columns.0 == 0, LEFT)
+        | bit(t.columns.1 >= span, RIGHT)
+        | bit(t.clamp != NO_CLAMP, CLAMPED);
+    let block = match (stride, rows) {
+        (1, 1) => s1r1,
+        (1, _) => s1r2,
+        (_, 1) => s2r1,
+        _ => s2r2,
+    };
+    let (blocks, rest) = (t.channels / LANES, t.channels % LANES);
+    // SAFETY: as the caller promises; the window sticks out by no more than its ends.
+    unsafe { block(t, ends, pixels, 0, blocks, t.weights) };
+    if rest > 0 {
+        // The last eight channels, of two blocks of weights.
+        let mut weights = [0.0f32; BLOCK];
+        // SAFETY: a block and some lanes of the next; then as above.
+        unsafe {
+            let last = t.weights.add((blocks - 1) * BLOCK);
+            for tap in 0..=K * K {
+                let (from, to) = (last.add(tap * LANES), weights.as_mut_ptr().add(tap * LANES));
+                to.copy_from_nonoverlapping(from.add(rest), LANES - rest);
+                to.add(LANES - rest).copy_from_nonoverlapping(from.add(BLOCK), rest);
+            }
+            block(t, ends, pixels, t.channels - LANES, 1, weights.as_ptr());
+        }
+    }
+}
+
+/// A tile, one output after the other, whatever is outside.
+///
+/// # Safety
+/// As [`slide`].
+#[target_feature(enable = "neon")]
+unsafe fn each_output(t: &Tile, stride: usize, rows: usize, pixels: usize) {
+    for (r, p) in (0..rows).flat_map(|r| (0..pixels).map(move |p| (r, p))) {
+        let mut c = 0;
+        while c < t.channels {
+            let lanes = (t.channels - c).min(F32x4::LANES);
+            // SAFETY: as the caller promises: rows that are not null are readable for the columns inside. Weights are whole
+            // blocks.
+            unsafe {
+                let weights = t.weights.add(c / LANES * BLOCK + c % LANES);
+                let mut acc = F32x4::load(weights);
+                for (ky, kx) in (0..K).flat_map(|ky| (0..K).map(move |kx| (ky, kx))) {
+                    let (row, column) = (*t.rows.add(r * stride + ky), p * stride + kx);
+                    if !row.is_null() && column >= t.columns.0 && column < t.columns.1 {
+                        let x = F32x4::load_range(row.wrapping_add(column * t.pixel + c), 0, lanes);
+                        acc = acc.mul_add(x, F32x4::load(weights.add((1 + ky * K + kx) * LANES)));
+                    }
+                }
+                if t.clamp != NO_CLAMP {
+                    acc = acc.at_least(F32x4::splat(t.clamp.0)).at_most(F32x4::splat(t.clamp.1));
+                }
+                acc.store_first(t.out.add(r * t.out_row + p * t.out_pixel + c), lanes);
+            }
+            c += lanes;
+        }
+    }
+}
+
+/// # Safety
+/// As [`slide`].
+unsafe fn micro<const S: usize, const R: usize, const P: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { slide(t, S, R, P) }
+}
+
+/// Micro-kernels of some widths.
+macro_rules! widths {
+    ($s:literal; $($p:literal)*) => {
+        &[$(Width { pixels: $p, micros: [[micro::<$s, 2, $p>, micro::<$s, 1, $p>]; 2] }),*]
+    };
+}
+
+/// Stride 1: 2 rows x up to 56 pixels x 8 channels.
+pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: LANES,
+    grouped: false,
+    k: K,
+    stride: 1,
+    rows: 2,
+    widths: widths!(1; 56 28 24 20 16 14 13 12 11 10 9 8 7 6 5 4 3 2 1),
+    cost: 2.0,
+};
+
+/// Stride 2: 2 rows x up to 56 pixels x 8 channels.
+pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: LANES,
+    grouped: false,
+    k: K,
+    stride: 2,
+    rows: 2,
+    widths: widths!(2; 56 28 24 20 16 14 13 12 11 10 9 8 7 6 5 4 3 2 1),
+    cost: 2.0,
+};
