@@ -1,7 +1,11 @@
 //! The plan of a whole network: a plan for every operation, and one block of memory for all that lies between them.
 
+use super::fusion::{Block, Fused, fuse};
 use super::memory::{Memory, Place, Slot};
 use super::{Graph, Network, Node, Op, weights};
+use crate::block::{
+    Filter, InvertedResidualPlan, InvertedResidualWeights, SeparablePlan, SeparableWeights, SqueezeExciteWeights,
+};
 use crate::cost::Cost;
 use crate::error::{Error, Expected, Value};
 use crate::parallel::{Parallel, Serial};
@@ -61,6 +65,8 @@ struct Step {
     work: Work,
     inputs: [Slot; 2],
     output: Slot,
+    /// Size of the first input.
+    input: Dims,
     dims: Dims,
 }
 
@@ -69,6 +75,8 @@ enum Work {
     Pool(PoolPlan),
     Elementwise(ElementwisePlan),
     Shuffle(ChannelShufflePlan),
+    Separable(SeparablePlan),
+    Inverted(InvertedResidualPlan),
     /// A pooling of windows of one pixel.
     Copy(PoolPlan),
     /// The output lies where the inputs do.
@@ -88,7 +96,8 @@ impl NetworkPlan {
     /// none added. [`Weights`](super::Weights) has tensors drawn from a seed, or published ones; what the caller's own file
     /// calls by other names the closure can translate.
     ///
-    /// `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
+    /// Depthwise separable blocks and inverted residuals run as one block each, unless [`Options::fused`] is off; the results
+    /// are the same but for rounding. `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
     /// computes.
     ///
     /// # Errors
@@ -107,7 +116,8 @@ impl NetworkPlan {
         };
         // In one pixel, channels lie next to each other in either layout, if not in a view of the caller's.
         let own_output = layout == Layout::Nchw && one_pixel(last.dims);
-        let memory = Memory::new(graph, own_output)?;
+        let Fused { graph: fused, numbers, blocks } = fuse(graph, options.fused && options.kernel.is_none());
+        let memory = Memory::new(&fused, own_output)?;
         let mut plan = NetworkPlan {
             layout,
             steps: Vec::new(),
@@ -120,20 +130,30 @@ impl NetworkPlan {
             packed_len: 0,
             cost: network.cost()?,
         };
-        let mut layers = 0;
-        for (i, node) in graph.nodes.iter().enumerate() {
+        let layer =
+            |number: usize| graph.nodes[..number].iter().filter(|n| matches!(n.op, Op::Convolution { .. })).count();
+        // Weights and bias of a node of the whole graph.
+        let filter = |number: usize| -> Result<Filter<'w>, Error> {
+            let name = &graph.nodes[number].name;
+            let weight = weights(&format!("{name}.weight")).ok_or_else(|| weights::missing(layer(number)))?;
+            Ok(Filter { weights: weight, bias: weights(&format!("{name}.bias")) })
+        };
+        for (i, node) in fused.nodes.iter().enumerate() {
             for &(_, part, channel) in memory.copies.iter().filter(|c| c.0 == i) {
                 let to = Slot { buffer: memory.slots[i + 1].buffer, channel };
-                plan.push_copy(format!("{}.copy", node.name), memory.slots[part], to, graph.dims(part), options)?;
+                plan.push_copy(format!("{}.copy", node.name), memory.slots[part], to, fused.dims(part), options)?;
             }
-            let work = plan.work(graph, node, &memory, &weights, layers, options)?;
-            layers += usize::from(matches!(node.op, Op::Convolution { .. }));
+            let work = match &blocks[i] {
+                Some(block) => plan.block(block, &filter, options)?,
+                None => plan.work(&fused, node, &memory, || filter(numbers[i]), options)?,
+            };
             let input = |n: usize| node.inputs.get(n).map_or(memory.slots[0], |&t| memory.slots[t]);
             let (inputs, output) = ([input(0), input(1)], memory.slots[i + 1]);
-            plan.steps.push(Step { name: node.name.clone(), work, inputs, output, dims: node.dims });
+            let from = fused.dims(node.inputs[0]);
+            plan.steps.push(Step { name: node.name.clone(), work, inputs, output, input: from, dims: node.dims });
         }
         if memory.copy_output {
-            let from = memory.slots[graph.nodes.len()];
+            let from = memory.slots[fused.nodes.len()];
             let to = Slot { buffer: plan.places.len(), channel: 0 };
             plan.places.push((Place::Output, last.dims));
             plan.push_copy(String::from("output"), from, to, last.dims, options)?;
@@ -156,7 +176,7 @@ impl NetworkPlan {
         let Dims { n, c, h, w } = dims;
         let shape = Conv2dShape::new(n, h, w, c, c, [1, 1]).groups(c);
         let work = Work::Copy(PoolPlan::new(Pooling::Max, &shape, self.layout, options)?);
-        self.steps.push(Step { name, work, inputs: [from; 2], output: to, dims });
+        self.steps.push(Step { name, work, inputs: [from; 2], output: to, input: dims, dims });
         Ok(())
     }
 
@@ -166,15 +186,13 @@ impl NetworkPlan {
         graph: &Graph,
         node: &Node,
         memory: &Memory,
-        weights: &impl Fn(&str) -> Option<&'w [f32]>,
-        layer: usize,
+        filter: impl Fn() -> Result<Filter<'w>, Error>,
         options: &Options<'_>,
     ) -> Result<Work, Error> {
         let input = graph.dims(node.inputs[0]);
         Ok(match node.op {
             Op::Convolution { shape, epilogue } => {
-                let weight = weights(&format!("{}.weight", node.name)).ok_or(weights::missing(layer))?;
-                let bias = weights(&format!("{}.bias", node.name));
+                let Filter { weights: weight, bias } = filter()?;
                 // The kernels of NHWC take more channels at a time than those of NCHW, and there are no pixels.
                 let pixel = one_pixel(input) && one_pixel(node.dims) && shape.is_pointwise() && shape.groups == 1;
                 let inside = node.inputs.iter().all(|&t| memory.buffers[memory.slots[t].buffer].0 != Place::Input);
@@ -190,6 +208,46 @@ impl NetworkPlan {
             Op::Shuffle { groups } => Work::Shuffle(ChannelShufflePlan::new(groups, input, self.layout, options)?),
             Op::Concat | Op::Channels { .. } => Work::Nothing,
         })
+    }
+
+    /// The plan of a block.
+    fn block<'w>(
+        &mut self,
+        block: &Block,
+        filter: &impl Fn(usize) -> Result<Filter<'w>, Error>,
+        options: &Options<'_>,
+    ) -> Result<Work, Error> {
+        let mut len = 0;
+        let mut filter = |number: usize| {
+            let found = filter(number)?;
+            len += found.weights.len() + found.bias.map_or(0, <[f32]>::len);
+            Ok(found)
+        };
+        let (work, scratch) = match block {
+            Block::Separable { shape, nodes } => {
+                let weights = SeparableWeights { depthwise: filter(nodes[0])?, pointwise: filter(nodes[1])? };
+                let plan = SeparablePlan::new(shape, self.layout, &weights, options)?;
+                let scratch = plan.scratch_len();
+                (Work::Separable(plan), scratch)
+            }
+            Block::Inverted { shape, expand, nodes, squeeze } => {
+                let expand = expand.map(&mut filter).transpose()?;
+                let squeeze_excite = match squeeze {
+                    Some([reduce, expand]) => {
+                        Some(SqueezeExciteWeights { reduce: filter(*reduce)?, expand: filter(*expand)? })
+                    }
+                    None => None,
+                };
+                let (depthwise, project) = (filter(nodes[0])?, filter(nodes[1])?);
+                let weights = InvertedResidualWeights { expand, depthwise, squeeze_excite, project };
+                let plan = InvertedResidualPlan::new(shape, self.layout, &weights, options)?;
+                let scratch = plan.scratch_len();
+                (Work::Inverted(plan), scratch)
+            }
+        };
+        self.kernel_scratch_len = self.kernel_scratch_len.max(scratch);
+        self.packed_len += len;
+        Ok(work)
     }
 
     /// Computes on the calling thread. `scratch` is any memory of [`scratch_len`](Self::scratch_len) floats; what it
@@ -222,7 +280,8 @@ impl NetworkPlan {
     }
 
     /// As [`run_with`](Self::run_with), and shows the output of every operation to `see`, by the name of the node. The
-    /// features of a layer in the middle are had in this way.
+    /// features of a layer in the middle are had in this way. Of operations that run as one block only the last is shown;
+    /// a plan made with [`Options::fused`] off has no blocks.
     ///
     /// # Errors
     /// As [`run_with`](Self::run_with).
@@ -304,8 +363,38 @@ impl NetworkPlan {
                 Work::Pool(plan) | Work::Copy(plan) => plan.run_at(pool, read(0), output),
                 Work::Elementwise(plan) => plan.run_at(pool, read(0), read(1), output),
                 Work::Shuffle(plan) => plan.run_at(pool, read(0), output),
+                Work::Separable(plan) => {
+                    let (input, mut output, scratch) = self.views(step, run)?;
+                    plan.run_with(pool, &input, &mut output, scratch)
+                }
+                Work::Inverted(plan) => {
+                    let (input, mut output, scratch) = self.views(step, run)?;
+                    plan.run_with(pool, &input, &mut output, scratch)
+                }
                 Work::Nothing => Ok(()),
             }
+        }
+    }
+
+    /// The tensors of a block as views, and the scratch of the kernels.
+    ///
+    /// # Safety
+    /// As [`step`](Self::step); input and output of the step lie in different buffers.
+    unsafe fn views<'a>(&self, step: &Step, run: &'a Run) -> Result<(View<'a>, ViewMut<'a>, &'a mut [f32]), Error> {
+        let span = |at: &At<*mut f32>, d: Dims| {
+            let s = at.strides;
+            (d.n - 1) * s.image + (d.h - 1) * s.row + (d.w - 1) * s.pixel + (d.c - 1) * s.channel + 1
+        };
+        let (input, output) = (self.at(step.inputs[0], run), self.at(step.output, run));
+        let dims = step.input;
+        // SAFETY: each slice ends with the last element of its tensor. Buffers do not overlap while both are in use, the
+        // scratch is behind them all, and the caller's tensors are borrowed for the whole run.
+        unsafe {
+            let from = core::slice::from_raw_parts(input.data, span(&input, dims));
+            let to = core::slice::from_raw_parts_mut(output.data, span(&output, step.dims));
+            let scratch = core::slice::from_raw_parts_mut(run.scratch, self.kernel_scratch_len);
+            let input = View::strided(self.layout, dims, input.strides, 0, from)?;
+            Ok((input, ViewMut::strided(self.layout, step.dims, output.strides, 0, to)?, scratch))
         }
     }
 
@@ -330,7 +419,7 @@ impl NetworkPlan {
         self.packed_len
     }
 
-    /// The operations that a run computes, with the names of their kernels.
+    /// The operations that a run computes, with the names of their kernels; a block has the name of its last operation.
     pub fn kernels(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.steps.iter().filter_map(|s| {
             let kernel = match &s.work {
@@ -338,6 +427,8 @@ impl NetworkPlan {
                 Work::Pool(plan) | Work::Copy(plan) => plan.kernel_name(),
                 Work::Elementwise(plan) => plan.kernel_name(),
                 Work::Shuffle(plan) => plan.kernel_name(),
+                Work::Separable(_) => "separable block",
+                Work::Inverted(_) => "inverted residual",
                 Work::Nothing => return None,
             };
             Some((s.name.as_str(), kernel))
