@@ -50,11 +50,10 @@ pub struct NetworkPlan {
     places: Vec<(Place, Dims)>,
     input: Dims,
     output: Dims,
-    /// Floats of the block of intermediate tensors.
+    /// Floats of the block of intermediate tensors and scratch.
     block_len: usize,
     /// The most floats in use at once.
     least_len: usize,
-    kernel_scratch_len: usize,
     packed_len: usize,
     cost: Cost,
 }
@@ -68,6 +67,9 @@ struct Step {
     /// Size of the first input.
     input: Dims,
     dims: Dims,
+    /// Where in the block its scratch begins.
+    scratch: usize,
+    scratch_len: usize,
 }
 
 enum Work {
@@ -88,7 +90,6 @@ struct Run {
     input: At<*const f32>,
     output: At<*mut f32>,
     block: *mut f32,
-    scratch: *mut f32,
 }
 
 impl NetworkPlan {
@@ -117,16 +118,14 @@ impl NetworkPlan {
         // In one pixel, channels lie next to each other in either layout, if not in a view of the caller's.
         let own_output = layout == Layout::Nchw && one_pixel(last.dims);
         let Fused { graph: fused, numbers, blocks } = fuse(graph, options.fused && options.kernel.is_none());
-        let memory = Memory::new(&fused, own_output)?;
         let mut plan = NetworkPlan {
             layout,
             steps: Vec::new(),
-            places: memory.buffers.clone(),
+            places: Vec::new(),
             input: graph.input,
             output: last.dims,
-            block_len: memory.len,
-            least_len: memory.least,
-            kernel_scratch_len: 0,
+            block_len: 0,
+            least_len: 0,
             packed_len: 0,
             cost: network.cost()?,
         };
@@ -138,19 +137,34 @@ impl NetworkPlan {
             let weight = weights(&format!("{name}.weight")).ok_or_else(|| weights::missing(layer(number)))?;
             Ok(Filter { weights: weight, bias: weights(&format!("{name}.bias")) })
         };
+        let (mut works, mut scratch) = (Vec::new(), Vec::new());
         for (i, node) in fused.nodes.iter().enumerate() {
+            let (work, len) = match &blocks[i] {
+                Some(block) => plan.block(block, &filter, options)?,
+                None => plan.work(&fused, node, || filter(numbers[i]), options)?,
+            };
+            works.push(work);
+            scratch.push(len);
+        }
+        let memory = Memory::new(&fused, &scratch, own_output)?;
+        plan.places = memory.buffers.clone();
+        (plan.block_len, plan.least_len) = (memory.len, memory.least);
+        for ((i, node), work) in fused.nodes.iter().enumerate().zip(works) {
             for &(_, part, channel) in memory.copies.iter().filter(|c| c.0 == i) {
                 let to = Slot { buffer: memory.slots[i + 1].buffer, channel };
                 plan.push_copy(format!("{}.copy", node.name), memory.slots[part], to, fused.dims(part), options)?;
             }
-            let work = match &blocks[i] {
-                Some(block) => plan.block(block, &filter, options)?,
-                None => plan.work(&fused, node, &memory, || filter(numbers[i]), options)?,
-            };
-            let input = |n: usize| node.inputs.get(n).map_or(memory.slots[0], |&t| memory.slots[t]);
-            let (inputs, output) = ([input(0), input(1)], memory.slots[i + 1]);
-            let from = fused.dims(node.inputs[0]);
-            plan.steps.push(Step { name: node.name.clone(), work, inputs, output, input: from, dims: node.dims });
+            let slot = |n: usize| node.inputs.get(n).map_or(memory.slots[0], |&t| memory.slots[t]);
+            plan.steps.push(Step {
+                name: node.name.clone(),
+                work,
+                inputs: [slot(0), slot(1)],
+                output: memory.slots[i + 1],
+                input: fused.dims(node.inputs[0]),
+                dims: node.dims,
+                scratch: memory.scratch[i],
+                scratch_len: scratch[i],
+            });
         }
         if memory.copy_output {
             let from = memory.slots[fused.nodes.len()];
@@ -158,11 +172,7 @@ impl NetworkPlan {
             plan.places.push((Place::Output, last.dims));
             plan.push_copy(String::from("output"), from, to, last.dims, options)?;
         }
-        let floats = plan.block_len.checked_add(plan.kernel_scratch_len);
-        match floats {
-            Some(f) if f <= isize::MAX as usize / size_of::<f32>() => Ok(plan),
-            _ => Err(Error::Overflow { argument: "scratch", value: plan.block_len }),
-        }
+        Ok(plan)
     }
 
     fn push_copy(
@@ -176,7 +186,16 @@ impl NetworkPlan {
         let Dims { n, c, h, w } = dims;
         let shape = Conv2dShape::new(n, h, w, c, c, [1, 1]).groups(c);
         let work = Work::Copy(PoolPlan::new(Pooling::Max, &shape, self.layout, options)?);
-        self.steps.push(Step { name, work, inputs: [from; 2], output: to, input: dims, dims });
+        self.steps.push(Step {
+            name,
+            work,
+            inputs: [from; 2],
+            output: to,
+            input: dims,
+            dims,
+            scratch: 0,
+            scratch_len: 0,
+        });
         Ok(())
     }
 
@@ -185,20 +204,20 @@ impl NetworkPlan {
         &mut self,
         graph: &Graph,
         node: &Node,
-        memory: &Memory,
         filter: impl Fn() -> Result<Filter<'w>, Error>,
         options: &Options<'_>,
-    ) -> Result<Work, Error> {
+    ) -> Result<(Work, usize), Error> {
         let input = graph.dims(node.inputs[0]);
-        Ok(match node.op {
+        let mut scratch = 0;
+        let work = match node.op {
             Op::Convolution { shape, epilogue } => {
                 let Filter { weights: weight, bias } = filter()?;
                 // The kernels of NHWC take more channels at a time than those of NCHW, and there are no pixels.
                 let pixel = one_pixel(input) && one_pixel(node.dims) && shape.is_pointwise() && shape.groups == 1;
-                let inside = node.inputs.iter().all(|&t| memory.buffers[memory.slots[t].buffer].0 != Place::Input);
+                let inside = node.inputs.iter().all(|&t| !is_input(graph, t));
                 let layout = if pixel && inside { Layout::Nhwc } else { self.layout };
                 let plan = Conv2dPlan::new(&shape, layout, weight, bias, epilogue, options)?;
-                self.kernel_scratch_len = self.kernel_scratch_len.max(plan.scratch_len());
+                scratch = plan.scratch_len();
                 self.packed_len += plan.packed_len();
                 Work::Convolution(plan, node.inputs.len() > 1)
             }
@@ -207,7 +226,8 @@ impl NetworkPlan {
             Op::Scale => Work::Elementwise(ElementwisePlan::new(Elementwise::Scale, input, self.layout, options)?),
             Op::Shuffle { groups } => Work::Shuffle(ChannelShufflePlan::new(groups, input, self.layout, options)?),
             Op::Concat | Op::Channels { .. } => Work::Nothing,
-        })
+        };
+        Ok((work, scratch))
     }
 
     /// The plan of a block.
@@ -216,7 +236,7 @@ impl NetworkPlan {
         block: &Block,
         filter: &impl Fn(usize) -> Result<Filter<'w>, Error>,
         options: &Options<'_>,
-    ) -> Result<Work, Error> {
+    ) -> Result<(Work, usize), Error> {
         let mut len = 0;
         let mut filter = |number: usize| {
             let found = filter(number)?;
@@ -245,9 +265,8 @@ impl NetworkPlan {
                 (Work::Inverted(plan), scratch)
             }
         };
-        self.kernel_scratch_len = self.kernel_scratch_len.max(scratch);
         self.packed_len += len;
-        Ok(work)
+        Ok((work, scratch))
     }
 
     /// Computes on the calling thread. `scratch` is any memory of [`scratch_len`](Self::scratch_len) floats; what it
@@ -319,12 +338,10 @@ impl NetworkPlan {
     }
 
     fn addresses(&self, input: &View<'_>, output: &mut ViewMut<'_>, scratch: &mut [f32]) -> Run {
-        let block = scratch.as_mut_ptr();
         Run {
             input: At { data: input.data.as_ptr(), strides: input.strides() },
             output: At { data: output.data.as_mut_ptr(), strides: output.strides() },
-            block,
-            scratch: block.wrapping_add(self.block_len),
+            block: scratch.as_mut_ptr(),
         }
     }
 
@@ -349,16 +366,16 @@ impl NetworkPlan {
         };
         let output = self.at(step.output, run);
         // SAFETY: the plans were made for tensors of these sizes. `Memory` gives every tensor elements of its own for as
-        // long as it is in use, so the output of a step shares none with what the step reads; the scratch of the kernels is
-        // behind the block. Where a plan is of another layout than the network's, its tensors have one pixel, in the
-        // block, and the strides of both layouts are the same on all axes that have more than one element.
+        // long as it is in use, and every step scratch of its own. Where a plan is of another layout than the network's, its
+        // tensors have one pixel, in the block, and the strides of both layouts are the same on all axes that have more than
+        // one element.
         unsafe {
             match &step.work {
                 Work::Convolution(plan, residual) => {
                     let residual = residual.then(|| pixel_strides(plan, self.layout, read(1)));
                     let (input, output) =
                         (pixel_strides(plan, self.layout, read(0)), pixel_strides(plan, self.layout, output));
-                    plan.run_at(pool, input, residual, output, run.scratch)
+                    plan.run_at(pool, input, residual, output, run.block.wrapping_add(step.scratch))
                 }
                 Work::Pool(plan) | Work::Copy(plan) => plan.run_at(pool, read(0), output),
                 Work::Elementwise(plan) => plan.run_at(pool, read(0), read(1), output),
@@ -387,29 +404,28 @@ impl NetworkPlan {
         };
         let (input, output) = (self.at(step.inputs[0], run), self.at(step.output, run));
         let dims = step.input;
-        // SAFETY: each slice ends with the last element of its tensor. Buffers do not overlap while both are in use, the
-        // scratch is behind them all, and the caller's tensors are borrowed for the whole run.
+        // SAFETY: each slice ends with the last element of its tensor. Buffers and scratch do not overlap while they are in
+        // use, and the caller's tensors are borrowed for the whole run.
         unsafe {
             let from = core::slice::from_raw_parts(input.data, span(&input, dims));
             let to = core::slice::from_raw_parts_mut(output.data, span(&output, step.dims));
-            let scratch = core::slice::from_raw_parts_mut(run.scratch, self.kernel_scratch_len);
+            let scratch = core::slice::from_raw_parts_mut(run.block.wrapping_add(step.scratch), step.scratch_len);
             let input = View::strided(self.layout, dims, input.strides, 0, from)?;
             Ok((input, ViewMut::strided(self.layout, step.dims, output.strides, 0, to)?, scratch))
         }
     }
 
-    /// Floats of scratch that a run needs: the block of intermediate tensors, and what the kernels need beside it.
+    /// Floats of scratch that a run needs: the block of all intermediate tensors and of what kernels need beside them.
     pub fn scratch_len(&self) -> usize {
-        self.block_len + self.kernel_scratch_len
+        self.block_len
     }
 
-    /// Bytes of the block that holds all intermediate tensors, input and output of the network not among them: the peak
-    /// of the memory for activations.
+    /// The same in bytes: the peak of the memory for activations, input and output of the network not among them.
     pub fn activation_bytes(&self) -> usize {
         self.block_len * size_of::<f32>()
     }
 
-    /// The most bytes of intermediate tensors that are in use at one time, below which no arrangement can go.
+    /// The most bytes of intermediate tensors and scratch that are in use at one time, below which no arrangement can go.
     pub fn least_activation_bytes(&self) -> usize {
         self.least_len * size_of::<f32>()
     }
@@ -454,6 +470,16 @@ impl NetworkPlan {
     pub fn output_dims(&self) -> Dims {
         self.output
     }
+}
+
+/// Whether a tensor is the network's input or some of its channels.
+fn is_input(graph: &Graph, mut tensor: usize) -> bool {
+    while tensor > 0
+        && let Op::Channels { .. } = graph.nodes[tensor - 1].op
+    {
+        tensor = graph.nodes[tensor - 1].inputs[0];
+    }
+    tensor == 0
 }
 
 fn one_pixel(dims: Dims) -> bool {
