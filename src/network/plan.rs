@@ -291,9 +291,9 @@ impl NetworkPlan {
     ) -> Result<(), Error> {
         self.check(input, output, scratch)?;
         for step in &self.steps {
-            let run = self.addresses(input, output, scratch);
+            let mut run = self.addresses(input, output, scratch);
             // SAFETY: `check` found the caller's tensors and the scratch to be those that the plan was made for.
-            unsafe { self.step(step, pool, &run)? };
+            unsafe { self.step(step, pool, &mut run)? };
         }
         Ok(())
     }
@@ -314,9 +314,9 @@ impl NetworkPlan {
     ) -> Result<(), Error> {
         self.check(input, output, scratch)?;
         for step in &self.steps {
-            let run = self.addresses(input, output, scratch);
+            let mut run = self.addresses(input, output, scratch);
             // SAFETY: as in `run_with`.
-            unsafe { self.step(step, pool, &run)? };
+            unsafe { self.step(step, pool, &mut run)? };
             let (place, dims) = self.places[step.output.buffer];
             match place {
                 Place::Input => see(&step.name, &input.channels(step.output.channel, step.dims.c)?),
@@ -359,7 +359,7 @@ impl NetworkPlan {
 
     /// # Safety
     /// The caller's tensors have the sizes and the layout of the plan, and the scratch its length.
-    unsafe fn step(&self, step: &Step, pool: &dyn Parallel, run: &Run) -> Result<(), Error> {
+    unsafe fn step(&self, step: &Step, pool: &dyn Parallel, run: &mut Run) -> Result<(), Error> {
         let read = |n: usize| {
             let at = self.at(step.inputs[n], run);
             At { data: at.data.cast_const(), strides: at.strides }
@@ -397,7 +397,7 @@ impl NetworkPlan {
     ///
     /// # Safety
     /// As [`step`](Self::step); input and output of the step lie in different buffers.
-    unsafe fn views<'a>(&self, step: &Step, run: &'a Run) -> Result<(View<'a>, ViewMut<'a>, &'a mut [f32]), Error> {
+    unsafe fn views<'a>(&self, step: &Step, run: &'a mut Run) -> Result<(View<'a>, ViewMut<'a>, &'a mut [f32]), Error> {
         let span = |at: &At<*mut f32>, d: Dims| {
             let s = at.strides;
             (d.n - 1) * s.image + (d.h - 1) * s.row + (d.w - 1) * s.pixel + (d.c - 1) * s.channel + 1
