@@ -354,11 +354,11 @@ fn blocks_are_found() {
         let count = |kernel: &str| fused.kernels().filter(|k| k.1 == kernel).count();
         assert_eq!((count("separable block"), count("inverted residual")), (separable, inverted), "{}", network.name);
         if network.name == "mobilenet_v2_1.0_224" {
-            // Scratch included, of which strips of fewer rows need less.
+            // Scratch included. How much of it strips take by default depends on the machine's caches.
             let low = Options::new().strip_rows(8);
             let low = NetworkPlan::new(&network, Layout::Nhwc, |n| weights.get(n), &low).unwrap();
-            let part = |plan: &NetworkPlan| plan.activation_bytes() as f64 / whole.activation_bytes() as f64;
-            assert!(part(&fused) <= 0.47 && part(&low) <= 0.45, "{} and {}", part(&fused), part(&low));
+            let part = low.activation_bytes() as f64 / whole.activation_bytes() as f64;
+            assert!(part <= 0.45, "{part}");
         }
     }
 }
