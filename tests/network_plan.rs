@@ -172,7 +172,8 @@ fn assert_exact(network: &Network, layout: Layout) {
     let image: Vec<f32> = (0..network.graph.input.elements().unwrap()).map(|_| unit * random.integer(2)).collect();
     let want = composition::<f32>(&network.graph, &image, &weights);
     for (pool, threads) in [(&Serial as &dyn Parallel, 1), (&Backwards(4), 4)] {
-        let (seen, output) = run(network, layout, &weights, &image, pool, &Options::new().threads(threads));
+        let options = Options::new().threads(threads);
+        let (seen, output) = run(network, layout, &weights, &image, pool, &options.fused(false));
         let mut differing = 0;
         for (node, (_, want)) in network.graph.nodes.iter().zip(&want[1..]) {
             let got = &seen[&node.name];
@@ -186,6 +187,14 @@ fn assert_exact(network: &Network, layout: Layout) {
         // Data that has died on the way would prove nothing.
         let nodes = network.graph.nodes.len();
         assert!(differing * 10 >= nodes * 9, "{}: {differing} of {nodes} tensors are not constant", network.name);
+
+        // The same with blocks, which show their outputs alone.
+        let (blocks, output) = run(network, layout, &weights, &image, pool, &options);
+        assert!(blocks.len() <= seen.len());
+        for (name, got) in &blocks {
+            assert!(*got == seen[name], "{} {layout:?}: {name} differs when blocks are fused", network.name);
+        }
+        assert_eq!(output, want.last().unwrap().1, "{}", network.name);
     }
 }
 
@@ -246,7 +255,7 @@ fn assert_bounded(network: &Network, layout: Layout, isa: Isa) {
     let weights: Tensors = drawn.iter().map(|(n, t)| (n.to_owned(), t.to_vec())).collect();
     let mut random = Random(11);
     let image: Vec<f32> = (0..network.graph.input.elements().unwrap()).map(|_| random.real() / 4.0).collect();
-    let options = Options::new().isa(isa);
+    let options = Options::new().isa(isa).fused(false);
     let (seen, output) = run(network, layout, &weights, &image, &Serial, &options);
     let wide = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let mut tensors = vec![(network.graph.input, wide(&image))];
@@ -265,9 +274,12 @@ fn assert_bounded(network: &Network, layout: Layout, isa: Isa) {
     // And from end to end, where no useful bound can be derived.
     let exact = composition::<f64>(&network.graph, &image, &weights).pop().unwrap().1;
     let most = exact.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-    for (got, want) in output.iter().zip(&exact) {
-        let error = (f64::from(*got) - want).abs();
-        assert!(error <= 1e-4 * most, "{} {layout:?}: off by {error} where the largest is {most}", network.name);
+    let (_, fused) = run(network, layout, &weights, &image, &Serial, &options.fused(true));
+    for output in [output, fused] {
+        for (got, want) in output.iter().zip(&exact) {
+            let error = (f64::from(*got) - want).abs();
+            assert!(error <= 1e-4 * most, "{} {layout:?}: off by {error} where the largest is {most}", network.name);
+        }
     }
 }
 
@@ -319,6 +331,35 @@ fn nothing_is_copied_and_memory_is_shared() {
         let (peak, least) = (plan.activation_bytes(), plan.least_activation_bytes());
         assert!(least <= peak && peak <= least + least / 4, "{}: {peak}, at least {least}", network.name);
         assert!(3 * peak <= all, "{}: {peak} of {all}", network.name);
+    }
+}
+
+/// All blocks of the MobileNets run as one, and what lies within them needs no memory between layers.
+#[test]
+fn blocks_are_found() {
+    for (network, separable, inverted) in [
+        (network::mobilenet_v1(0.25, 64), 13, 0),
+        (network::mobilenet_v2(1.0, 224), 1, 16),
+        (network::mobilenet_v3_large(0.5, 64), 0, 15),
+        (network::mobilenet_v3_small(0.5, 64), 0, 11),
+        (network::resnet50(64), 0, 0),
+    ] {
+        let network = network.unwrap();
+        let weights = Weights::random(&network, 1).unwrap();
+        let plan = |fused| {
+            let options = Options::new().fused(fused);
+            NetworkPlan::new(&network, Layout::Nhwc, |n| weights.get(n), &options).unwrap()
+        };
+        let (whole, fused) = (plan(false), plan(true));
+        let count = |kernel: &str| fused.kernels().filter(|k| k.1 == kernel).count();
+        assert_eq!((count("separable block"), count("inverted residual")), (separable, inverted), "{}", network.name);
+        if network.name == "mobilenet_v2_1.0_224" {
+            // Scratch included. How much of it strips take by default depends on the machine's caches.
+            let low = Options::new().strip_rows(8);
+            let low = NetworkPlan::new(&network, Layout::Nhwc, |n| weights.get(n), &low).unwrap();
+            let part = low.activation_bytes() as f64 / whole.activation_bytes() as f64;
+            assert!(part <= 0.45, "{part}");
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Memory {
     pub buffers: Vec<(Place, Dims)>,
     /// Parts of concatenations that have to be copied there: node, tensor, first channel.
     pub copies: Vec<(usize, usize, usize)>,
+    /// For every node: from which float of the block on its scratch lies.
+    pub scratch: Vec<usize>,
     /// Whether the last tensor has to be copied to the caller's output.
     pub copy_output: bool,
     /// Floats of the block.
@@ -56,13 +58,15 @@ struct Use {
 }
 
 impl Memory {
-    /// Plans for a graph with at least one node. With `own_output` the last tensor lies in the block.
-    pub fn new(graph: &Graph, own_output: bool) -> Result<Memory, Error> {
+    /// Plans for a graph with at least one node, each of which needs this many floats of scratch while it is computed. With
+    /// `own_output` the last tensor lies in the block.
+    pub fn new(graph: &Graph, scratch: &[usize], own_output: bool) -> Result<Memory, Error> {
         let tensors = graph.nodes.len() + 1;
         let mut memory = Memory {
             slots: (0..tensors).map(|t| Slot { buffer: t, channel: 0 }).collect(),
             buffers: (0..tensors).map(|t| (Place::Nowhere, graph.dims(t))).collect(),
             copies: Vec::new(),
+            scratch: vec![0; scratch.len()],
             copy_output: false,
             len: 0,
             least: 0,
@@ -87,7 +91,7 @@ impl Memory {
                 memory.adopt(graph, i, home);
             }
         }
-        memory.arrange(graph, own_output)?;
+        memory.arrange(graph, scratch, own_output)?;
         Ok(memory)
     }
 
@@ -118,7 +122,7 @@ impl Memory {
     }
 
     /// Gives every buffer its time and its place.
-    fn arrange(&mut self, graph: &Graph, own_output: bool) -> Result<(), Error> {
+    fn arrange(&mut self, graph: &Graph, scratch: &[usize], own_output: bool) -> Result<(), Error> {
         let end = graph.nodes.len();
         let mut uses: Vec<Option<Use>> = (0..=end).map(|_| None).collect();
         let touch = |uses: &mut Vec<Option<Use>>, slot: Slot, time: usize| -> Result<(), Error> {
@@ -148,8 +152,16 @@ impl Memory {
             uses[last.buffer] = None;
         }
 
+        // Scratch is a buffer of one step.
+        let tensors = uses.len();
+        uses.extend(
+            scratch.iter().enumerate().map(|(time, &len)| {
+                (len > 0).then(|| Use { first: time, last: time, len: len.next_multiple_of(ALIGN) })
+            }),
+        );
+
         // The largest first, each at the lowest place that is free all its time.
-        let mut order: Vec<usize> = (0..=end).filter(|&b| uses[b].is_some()).collect();
+        let mut order: Vec<usize> = (0..uses.len()).filter(|&b| uses[b].is_some()).collect();
         order.sort_by_key(|&b| core::cmp::Reverse(uses[b].as_ref().map(|u| u.len)));
         let mut done: Vec<(usize, &Use)> = Vec::new();
         for b in order {
@@ -164,8 +176,13 @@ impl Memory {
                     at = at.max(other + v.len);
                 }
             }
-            self.buffers[b].0 = Place::Block(at);
-            self.len = self.len.max(at + u.len);
+            match b.checked_sub(tensors) {
+                None => self.buffers[b].0 = Place::Block(at),
+                Some(node) => self.scratch[node] = at,
+            }
+            let most = isize::MAX as usize / size_of::<f32>();
+            let top = at.checked_add(u.len).filter(|&t| t <= most);
+            self.len = self.len.max(top.ok_or(Error::Overflow { argument: "scratch", value: u.len })?);
             let index = done.partition_point(|d| d.0 < at);
             done.insert(index, (at, u));
         }

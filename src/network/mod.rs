@@ -5,6 +5,7 @@
 //! the list it has the [`Graph`] of all operations, which a network plan runs.
 
 mod alexnet;
+mod fusion;
 mod ghostnet;
 mod graph;
 mod memory;

@@ -1,7 +1,11 @@
 //! The plan of a whole network: a plan for every operation, and one block of memory for all that lies between them.
 
+use super::fusion::{Block, Fused, fuse};
 use super::memory::{Memory, Place, Slot};
 use super::{Graph, Network, Node, Op, weights};
+use crate::block::{
+    Filter, InvertedResidualPlan, InvertedResidualWeights, SeparablePlan, SeparableWeights, SqueezeExciteWeights,
+};
 use crate::cost::Cost;
 use crate::error::{Error, Expected, Value};
 use crate::parallel::{Parallel, Serial};
@@ -46,11 +50,10 @@ pub struct NetworkPlan {
     places: Vec<(Place, Dims)>,
     input: Dims,
     output: Dims,
-    /// Floats of the block of intermediate tensors.
+    /// Floats of the block of intermediate tensors and scratch.
     block_len: usize,
     /// The most floats in use at once.
     least_len: usize,
-    kernel_scratch_len: usize,
     packed_len: usize,
     cost: Cost,
 }
@@ -61,7 +64,12 @@ struct Step {
     work: Work,
     inputs: [Slot; 2],
     output: Slot,
+    /// Size of the first input.
+    input: Dims,
     dims: Dims,
+    /// Where in the block its scratch begins.
+    scratch: usize,
+    scratch_len: usize,
 }
 
 enum Work {
@@ -69,6 +77,8 @@ enum Work {
     Pool(PoolPlan),
     Elementwise(ElementwisePlan),
     Shuffle(ChannelShufflePlan),
+    Separable(SeparablePlan),
+    Inverted(InvertedResidualPlan),
     /// A pooling of windows of one pixel.
     Copy(PoolPlan),
     /// The output lies where the inputs do.
@@ -80,7 +90,6 @@ struct Run {
     input: At<*const f32>,
     output: At<*mut f32>,
     block: *mut f32,
-    scratch: *mut f32,
 }
 
 impl NetworkPlan {
@@ -88,7 +97,8 @@ impl NetworkPlan {
     /// none added. [`Weights`](super::Weights) has tensors drawn from a seed, or published ones; what the caller's own file
     /// calls by other names the closure can translate.
     ///
-    /// `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
+    /// Depthwise separable blocks and inverted residuals run as one block each, unless [`Options::fused`] is off; the results
+    /// are the same but for rounding. `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
     /// computes.
     ///
     /// # Errors
@@ -107,42 +117,62 @@ impl NetworkPlan {
         };
         // In one pixel, channels lie next to each other in either layout, if not in a view of the caller's.
         let own_output = layout == Layout::Nchw && one_pixel(last.dims);
-        let memory = Memory::new(graph, own_output)?;
+        let Fused { graph: fused, numbers, blocks } = fuse(graph, options.fused && options.kernel.is_none());
         let mut plan = NetworkPlan {
             layout,
             steps: Vec::new(),
-            places: memory.buffers.clone(),
+            places: Vec::new(),
             input: graph.input,
             output: last.dims,
-            block_len: memory.len,
-            least_len: memory.least,
-            kernel_scratch_len: 0,
+            block_len: 0,
+            least_len: 0,
             packed_len: 0,
             cost: network.cost()?,
         };
-        let mut layers = 0;
-        for (i, node) in graph.nodes.iter().enumerate() {
+        let layer =
+            |number: usize| graph.nodes[..number].iter().filter(|n| matches!(n.op, Op::Convolution { .. })).count();
+        // Weights and bias of a node of the whole graph.
+        let filter = |number: usize| -> Result<Filter<'w>, Error> {
+            let name = &graph.nodes[number].name;
+            let weight = weights(&format!("{name}.weight")).ok_or_else(|| weights::missing(layer(number)))?;
+            Ok(Filter { weights: weight, bias: weights(&format!("{name}.bias")) })
+        };
+        let (mut works, mut scratch) = (Vec::new(), Vec::new());
+        for (i, node) in fused.nodes.iter().enumerate() {
+            let (work, len) = match &blocks[i] {
+                Some(block) => plan.block(block, &filter, options)?,
+                None => plan.work(&fused, node, || filter(numbers[i]), options)?,
+            };
+            works.push(work);
+            scratch.push(len);
+        }
+        let memory = Memory::new(&fused, &scratch, own_output)?;
+        plan.places = memory.buffers.clone();
+        (plan.block_len, plan.least_len) = (memory.len, memory.least);
+        for ((i, node), work) in fused.nodes.iter().enumerate().zip(works) {
             for &(_, part, channel) in memory.copies.iter().filter(|c| c.0 == i) {
                 let to = Slot { buffer: memory.slots[i + 1].buffer, channel };
-                plan.push_copy(format!("{}.copy", node.name), memory.slots[part], to, graph.dims(part), options)?;
+                plan.push_copy(format!("{}.copy", node.name), memory.slots[part], to, fused.dims(part), options)?;
             }
-            let work = plan.work(graph, node, &memory, &weights, layers, options)?;
-            layers += usize::from(matches!(node.op, Op::Convolution { .. }));
-            let input = |n: usize| node.inputs.get(n).map_or(memory.slots[0], |&t| memory.slots[t]);
-            let (inputs, output) = ([input(0), input(1)], memory.slots[i + 1]);
-            plan.steps.push(Step { name: node.name.clone(), work, inputs, output, dims: node.dims });
+            let slot = |n: usize| node.inputs.get(n).map_or(memory.slots[0], |&t| memory.slots[t]);
+            plan.steps.push(Step {
+                name: node.name.clone(),
+                work,
+                inputs: [slot(0), slot(1)],
+                output: memory.slots[i + 1],
+                input: fused.dims(node.inputs[0]),
+                dims: node.dims,
+                scratch: memory.scratch[i],
+                scratch_len: scratch[i],
+            });
         }
         if memory.copy_output {
-            let from = memory.slots[graph.nodes.len()];
+            let from = memory.slots[fused.nodes.len()];
             let to = Slot { buffer: plan.places.len(), channel: 0 };
             plan.places.push((Place::Output, last.dims));
             plan.push_copy(String::from("output"), from, to, last.dims, options)?;
         }
-        let floats = plan.block_len.checked_add(plan.kernel_scratch_len);
-        match floats {
-            Some(f) if f <= isize::MAX as usize / size_of::<f32>() => Ok(plan),
-            _ => Err(Error::Overflow { argument: "scratch", value: plan.block_len }),
-        }
+        Ok(plan)
     }
 
     fn push_copy(
@@ -156,7 +186,16 @@ impl NetworkPlan {
         let Dims { n, c, h, w } = dims;
         let shape = Conv2dShape::new(n, h, w, c, c, [1, 1]).groups(c);
         let work = Work::Copy(PoolPlan::new(Pooling::Max, &shape, self.layout, options)?);
-        self.steps.push(Step { name, work, inputs: [from; 2], output: to, dims });
+        self.steps.push(Step {
+            name,
+            work,
+            inputs: [from; 2],
+            output: to,
+            input: dims,
+            dims,
+            scratch: 0,
+            scratch_len: 0,
+        });
         Ok(())
     }
 
@@ -165,22 +204,20 @@ impl NetworkPlan {
         &mut self,
         graph: &Graph,
         node: &Node,
-        memory: &Memory,
-        weights: &impl Fn(&str) -> Option<&'w [f32]>,
-        layer: usize,
+        filter: impl Fn() -> Result<Filter<'w>, Error>,
         options: &Options<'_>,
-    ) -> Result<Work, Error> {
+    ) -> Result<(Work, usize), Error> {
         let input = graph.dims(node.inputs[0]);
-        Ok(match node.op {
+        let mut scratch = 0;
+        let work = match node.op {
             Op::Convolution { shape, epilogue } => {
-                let weight = weights(&format!("{}.weight", node.name)).ok_or(weights::missing(layer))?;
-                let bias = weights(&format!("{}.bias", node.name));
+                let Filter { weights: weight, bias } = filter()?;
                 // The kernels of NHWC take more channels at a time than those of NCHW, and there are no pixels.
                 let pixel = one_pixel(input) && one_pixel(node.dims) && shape.is_pointwise() && shape.groups == 1;
-                let inside = node.inputs.iter().all(|&t| memory.buffers[memory.slots[t].buffer].0 != Place::Input);
+                let inside = node.inputs.iter().all(|&t| !is_input(graph, t));
                 let layout = if pixel && inside { Layout::Nhwc } else { self.layout };
                 let plan = Conv2dPlan::new(&shape, layout, weight, bias, epilogue, options)?;
-                self.kernel_scratch_len = self.kernel_scratch_len.max(plan.scratch_len());
+                scratch = plan.scratch_len();
                 self.packed_len += plan.packed_len();
                 Work::Convolution(plan, node.inputs.len() > 1)
             }
@@ -189,7 +226,47 @@ impl NetworkPlan {
             Op::Scale => Work::Elementwise(ElementwisePlan::new(Elementwise::Scale, input, self.layout, options)?),
             Op::Shuffle { groups } => Work::Shuffle(ChannelShufflePlan::new(groups, input, self.layout, options)?),
             Op::Concat | Op::Channels { .. } => Work::Nothing,
-        })
+        };
+        Ok((work, scratch))
+    }
+
+    /// The plan of a block.
+    fn block<'w>(
+        &mut self,
+        block: &Block,
+        filter: &impl Fn(usize) -> Result<Filter<'w>, Error>,
+        options: &Options<'_>,
+    ) -> Result<(Work, usize), Error> {
+        let mut len = 0;
+        let mut filter = |number: usize| {
+            let found = filter(number)?;
+            len += found.weights.len() + found.bias.map_or(0, <[f32]>::len);
+            Ok(found)
+        };
+        let (work, scratch) = match block {
+            Block::Separable { shape, nodes } => {
+                let weights = SeparableWeights { depthwise: filter(nodes[0])?, pointwise: filter(nodes[1])? };
+                let plan = SeparablePlan::new(shape, self.layout, &weights, options)?;
+                let scratch = plan.scratch_len();
+                (Work::Separable(plan), scratch)
+            }
+            Block::Inverted { shape, expand, nodes, squeeze } => {
+                let expand = expand.map(&mut filter).transpose()?;
+                let squeeze_excite = match squeeze {
+                    Some([reduce, expand]) => {
+                        Some(SqueezeExciteWeights { reduce: filter(*reduce)?, expand: filter(*expand)? })
+                    }
+                    None => None,
+                };
+                let (depthwise, project) = (filter(nodes[0])?, filter(nodes[1])?);
+                let weights = InvertedResidualWeights { expand, depthwise, squeeze_excite, project };
+                let plan = InvertedResidualPlan::new(shape, self.layout, &weights, options)?;
+                let scratch = plan.scratch_len();
+                (Work::Inverted(plan), scratch)
+            }
+        };
+        self.packed_len += len;
+        Ok((work, scratch))
     }
 
     /// Computes on the calling thread. `scratch` is any memory of [`scratch_len`](Self::scratch_len) floats; what it
@@ -214,15 +291,16 @@ impl NetworkPlan {
     ) -> Result<(), Error> {
         self.check(input, output, scratch)?;
         for step in &self.steps {
-            let run = self.addresses(input, output, scratch);
+            let mut run = self.addresses(input, output, scratch);
             // SAFETY: `check` found the caller's tensors and the scratch to be those that the plan was made for.
-            unsafe { self.step(step, pool, &run)? };
+            unsafe { self.step(step, pool, &mut run)? };
         }
         Ok(())
     }
 
     /// As [`run_with`](Self::run_with), and shows the output of every operation to `see`, by the name of the node. The
-    /// features of a layer in the middle are had in this way.
+    /// features of a layer in the middle are had in this way. Of operations that run as one block only the last is shown;
+    /// a plan made with [`Options::fused`] off has no blocks.
     ///
     /// # Errors
     /// As [`run_with`](Self::run_with).
@@ -236,9 +314,9 @@ impl NetworkPlan {
     ) -> Result<(), Error> {
         self.check(input, output, scratch)?;
         for step in &self.steps {
-            let run = self.addresses(input, output, scratch);
+            let mut run = self.addresses(input, output, scratch);
             // SAFETY: as in `run_with`.
-            unsafe { self.step(step, pool, &run)? };
+            unsafe { self.step(step, pool, &mut run)? };
             let (place, dims) = self.places[step.output.buffer];
             match place {
                 Place::Input => see(&step.name, &input.channels(step.output.channel, step.dims.c)?),
@@ -260,12 +338,10 @@ impl NetworkPlan {
     }
 
     fn addresses(&self, input: &View<'_>, output: &mut ViewMut<'_>, scratch: &mut [f32]) -> Run {
-        let block = scratch.as_mut_ptr();
         Run {
             input: At { data: input.data.as_ptr(), strides: input.strides() },
             output: At { data: output.data.as_mut_ptr(), strides: output.strides() },
-            block,
-            scratch: block.wrapping_add(self.block_len),
+            block: scratch.as_mut_ptr(),
         }
     }
 
@@ -283,44 +359,73 @@ impl NetworkPlan {
 
     /// # Safety
     /// The caller's tensors have the sizes and the layout of the plan, and the scratch its length.
-    unsafe fn step(&self, step: &Step, pool: &dyn Parallel, run: &Run) -> Result<(), Error> {
+    unsafe fn step(&self, step: &Step, pool: &dyn Parallel, run: &mut Run) -> Result<(), Error> {
         let read = |n: usize| {
             let at = self.at(step.inputs[n], run);
             At { data: at.data.cast_const(), strides: at.strides }
         };
         let output = self.at(step.output, run);
         // SAFETY: the plans were made for tensors of these sizes. `Memory` gives every tensor elements of its own for as
-        // long as it is in use, so the output of a step shares none with what the step reads; the scratch of the kernels is
-        // behind the block. Where a plan is of another layout than the network's, its tensors have one pixel, in the
-        // block, and the strides of both layouts are the same on all axes that have more than one element.
+        // long as it is in use, and every step scratch of its own. Where a plan is of another layout than the network's, its
+        // tensors have one pixel, in the block, and the strides of both layouts are the same on all axes that have more than
+        // one element.
         unsafe {
             match &step.work {
                 Work::Convolution(plan, residual) => {
                     let residual = residual.then(|| pixel_strides(plan, self.layout, read(1)));
                     let (input, output) =
                         (pixel_strides(plan, self.layout, read(0)), pixel_strides(plan, self.layout, output));
-                    plan.run_at(pool, input, residual, output, run.scratch)
+                    plan.run_at(pool, input, residual, output, run.block.wrapping_add(step.scratch))
                 }
                 Work::Pool(plan) | Work::Copy(plan) => plan.run_at(pool, read(0), output),
                 Work::Elementwise(plan) => plan.run_at(pool, read(0), read(1), output),
                 Work::Shuffle(plan) => plan.run_at(pool, read(0), output),
+                Work::Separable(plan) => {
+                    let (input, mut output, scratch) = self.views(step, run)?;
+                    plan.run_with(pool, &input, &mut output, scratch)
+                }
+                Work::Inverted(plan) => {
+                    let (input, mut output, scratch) = self.views(step, run)?;
+                    plan.run_with(pool, &input, &mut output, scratch)
+                }
                 Work::Nothing => Ok(()),
             }
         }
     }
 
-    /// Floats of scratch that a run needs: the block of intermediate tensors, and what the kernels need beside it.
-    pub fn scratch_len(&self) -> usize {
-        self.block_len + self.kernel_scratch_len
+    /// The tensors of a block as views, and the scratch of the kernels.
+    ///
+    /// # Safety
+    /// As [`step`](Self::step); input and output of the step lie in different buffers.
+    unsafe fn views<'a>(&self, step: &Step, run: &'a mut Run) -> Result<(View<'a>, ViewMut<'a>, &'a mut [f32]), Error> {
+        let span = |at: &At<*mut f32>, d: Dims| {
+            let s = at.strides;
+            (d.n - 1) * s.image + (d.h - 1) * s.row + (d.w - 1) * s.pixel + (d.c - 1) * s.channel + 1
+        };
+        let (input, output) = (self.at(step.inputs[0], run), self.at(step.output, run));
+        let dims = step.input;
+        // SAFETY: each slice ends with the last element of its tensor. Buffers and scratch do not overlap while they are in
+        // use, and the caller's tensors are borrowed for the whole run.
+        unsafe {
+            let from = core::slice::from_raw_parts(input.data, span(&input, dims));
+            let to = core::slice::from_raw_parts_mut(output.data, span(&output, step.dims));
+            let scratch = core::slice::from_raw_parts_mut(run.block.wrapping_add(step.scratch), step.scratch_len);
+            let input = View::strided(self.layout, dims, input.strides, 0, from)?;
+            Ok((input, ViewMut::strided(self.layout, step.dims, output.strides, 0, to)?, scratch))
+        }
     }
 
-    /// Bytes of the block that holds all intermediate tensors, input and output of the network not among them: the peak
-    /// of the memory for activations.
+    /// Floats of scratch that a run needs: the block of all intermediate tensors and of what kernels need beside them.
+    pub fn scratch_len(&self) -> usize {
+        self.block_len
+    }
+
+    /// The same in bytes: the peak of the memory for activations, input and output of the network not among them.
     pub fn activation_bytes(&self) -> usize {
         self.block_len * size_of::<f32>()
     }
 
-    /// The most bytes of intermediate tensors that are in use at one time, below which no arrangement can go.
+    /// The most bytes of intermediate tensors and scratch that are in use at one time, below which no arrangement can go.
     pub fn least_activation_bytes(&self) -> usize {
         self.least_len * size_of::<f32>()
     }
@@ -330,7 +435,7 @@ impl NetworkPlan {
         self.packed_len
     }
 
-    /// The operations that a run computes, with the names of their kernels.
+    /// The operations that a run computes, with the names of their kernels; a block has the name of its last operation.
     pub fn kernels(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.steps.iter().filter_map(|s| {
             let kernel = match &s.work {
@@ -338,6 +443,8 @@ impl NetworkPlan {
                 Work::Pool(plan) | Work::Copy(plan) => plan.kernel_name(),
                 Work::Elementwise(plan) => plan.kernel_name(),
                 Work::Shuffle(plan) => plan.kernel_name(),
+                Work::Separable(_) => "separable block",
+                Work::Inverted(_) => "inverted residual",
                 Work::Nothing => return None,
             };
             Some((s.name.as_str(), kernel))
@@ -363,6 +470,16 @@ impl NetworkPlan {
     pub fn output_dims(&self) -> Dims {
         self.output
     }
+}
+
+/// Whether a tensor is the network's input or some of its channels.
+fn is_input(graph: &Graph, mut tensor: usize) -> bool {
+    while tensor > 0
+        && let Op::Channels { .. } = graph.nodes[tensor - 1].op
+    {
+        tensor = graph.nodes[tensor - 1].inputs[0];
+    }
+    tensor == 0
 }
 
 fn one_pixel(dims: Dims) -> bool {
