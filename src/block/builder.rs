@@ -393,9 +393,7 @@ impl<'a> Builder<'a> {
             let Tensor { home: Home::Strip(index, _), .. } = self.tensors[tensor] else { continue };
             self.tensors[tensor].home = Home::Strip(index, at);
             self.tensors[tensor].strides = strides;
-            at = at
-                .checked_add(staggered(len))
-                .ok_or(Error::Overflow { argument: "scratch", value: len })?;
+            at = at.checked_add(staggered(len)).ok_or(Error::Overflow { argument: "scratch", value: len })?;
         }
         Ok(at)
     }

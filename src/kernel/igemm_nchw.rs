@@ -159,6 +159,7 @@ pub(crate) struct Gather {
     pub stride: usize,
     pub from: *const f32,
     /// Elements from a channel's first to its last, and from one channel to the next.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     pub plane: usize,
     pub channel: usize,
     pub channels: usize,
