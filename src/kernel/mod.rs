@@ -28,6 +28,7 @@ macro_rules! unroll {
 pub(crate) use unroll;
 
 pub(crate) mod depthwise_nhwc;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
