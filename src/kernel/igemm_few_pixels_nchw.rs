@@ -154,6 +154,7 @@ impl Algorithm for IgemmFewPixelsNchw {
                         let nv = if panels * nr == width { nr / inner.lanes } else { width.div_ceil(inner.lanes) };
                         inner.micros[nv - 1][pixels.len() - 1](&Tile {
                             tiles: 1,
+                            zeros: core::ptr::null(),
                             offsets: core::ptr::null(),
                             pointers: core::ptr::null(),
                             input: a,
