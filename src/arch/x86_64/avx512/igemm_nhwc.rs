@@ -49,3 +49,16 @@ pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
     // Between a half (cores that split 512-bit operations in two) and one.
     width: 0.55,
 };
+
+/// 5 pixels x 40 channels in half vectors, for the same where 24 leave a narrow rest.
+pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
+    lanes: 8,
+    micros: &[
+        micros!(half; 1; 1 2 3 4 5),
+        micros!(half; 2; 1 2 3 4 5),
+        micros!(half; 3; 1 2 3 4 5),
+        micros!(half; 4; 1 2 3 4 5),
+        micros!(half; 5; 1 2 3 4 5),
+    ],
+    width: 0.55,
+};
