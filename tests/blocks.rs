@@ -17,6 +17,7 @@ use common::case::{Backwards, Geometry, Placement};
 use common::data::{Random, SENTINEL};
 use common::rows::{cases, runs_here};
 use common::strategy::{placement, runner};
+use common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{Isa, Layout, Options};
 use proptest::prelude::*;
@@ -47,23 +48,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// One fresh thread per task.
-struct Threads(usize);
-
-impl Parallel for Threads {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|s| {
-            for t in 0..tasks {
-                s.spawn(move || task(t));
-            }
-        });
-    }
-}
 
 /// A block, its data, and where its tensors lie.
 #[derive(Debug)]

@@ -6,27 +6,11 @@ use common::case::{Backwards, Case, Geometry};
 use common::data::{Data, Kind};
 use common::rows::{cases, rows};
 use common::strategy::{accepted_cases, runner};
+use common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{Conv2dPlan, Error, Isa};
 use proptest::test_runner::TestCaseError;
 use std::cell::Cell;
-
-/// One fresh thread per task.
-struct Threads(usize);
-
-impl Parallel for Threads {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|s| {
-            for t in 0..tasks {
-                s.spawn(move || task(t));
-            }
-        });
-    }
-}
 
 /// The bits of a run.
 fn bits(case: &Case, data: &Data, plan: &Conv2dPlan, pool: &dyn Parallel) -> Result<Vec<u32>, TestCaseError> {

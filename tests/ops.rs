@@ -9,6 +9,7 @@ use common::case::{Backwards, Placement};
 use common::data::Kind;
 use common::rows::{cases, record, runs_here, say};
 use common::strategy::runner;
+use common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{
     ChannelShufflePlan, Conv2dShape, Cost, Dims, Elementwise, ElementwisePlan, Epilogue, Error, FullyConnectedPlan,
@@ -210,23 +211,6 @@ fn a_run_allocates_nothing() {
             });
             result.unwrap_or_else(|e| panic!("{family:?}, {layout:?}, {isa}: {e}"));
         }
-    }
-}
-
-/// One fresh thread per task.
-struct Threads(usize);
-
-impl Parallel for Threads {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|s| {
-            for t in 0..tasks {
-                s.spawn(move || task(t));
-            }
-        });
     }
 }
 

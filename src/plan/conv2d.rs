@@ -54,10 +54,8 @@ impl<'a> Options<'a> {
 
     /// Whether Winograd's algorithm may be chosen, where it is estimated to be faster: for standard 3x3 layers of stride 1.
     /// It needs two to five times fewer multiplies, in another arithmetic: results differ from the direct form's by a
-    /// multiple of its rounding errors (see [`docs/design.md`] for the bounds), and a NaN or an infinity in the input
+    /// multiple of its rounding errors (see `docs/design.md` for the bounds), and a NaN or an infinity in the input
     /// spreads to all outputs of the tiles that read it. Never chosen without this, unless [`kernel`](Self::kernel) names it.
-    ///
-    /// [`docs/design.md`]: https://docs.rs/crate/lightconv/latest/source/docs/design.md
     pub const fn winograd(mut self, allowed: bool) -> Self {
         self.winograd = allowed;
         self

@@ -5,4 +5,5 @@ pub mod case;
 pub mod data;
 pub mod rows;
 pub mod strategy;
+pub mod threads;
 pub mod winograd;
