@@ -23,6 +23,10 @@ pub(crate) unsafe trait Vector: Copy {
     /// as operand (NEON), this is one loaded register; where they broadcast from memory (x86), it is the address.
     type Quad: Copy;
 
+    /// A register of half as many lanes, for the last channels of a pixel, where the tier has one that computes in half the
+    /// time; else the type itself.
+    type Half: Vector;
+
     /// All lanes zero.
     unsafe fn zero() -> Self;
 

@@ -36,6 +36,16 @@ macro_rules! widths {
 }
 use widths;
 
+/// Micro-kernels for depthwise strips of some widths: `strips!(micro; K stride M; vectors of channels; pixels ...)`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! strips {
+    ($micro:ident; $k:literal $s:literal $m:literal; $n:literal; $($p:literal)*) => {
+        &[$(Width { pixels: $p, micros: [$micro::<$k, $s, $m, $p, $n, false>, $micro::<$k, $s, $m, $p, $n, true>] }),*]
+    };
+}
+#[cfg(target_arch = "x86_64")]
+use strips;
+
 /// Direct micro-kernels of some widths and numbers of vectors: `direct_widths!(micro; STEP; [1 2]; 8 4 1)`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! direct_widths {

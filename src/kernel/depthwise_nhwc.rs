@@ -89,23 +89,32 @@ pub(crate) unsafe fn micro<
     t: &Tile,
 ) {
     let mut c = 0;
-    let mut weights = t.weights;
     while c < t.channels {
-        let lanes = (t.channels - c).min(V::LANES);
-        // SAFETY: `c + lanes <= channels`; whole vectors only where a whole vector of channels is left.
-        unsafe {
-            if lanes == V::LANES {
-                block::<V, K, S, R, P, EDGE, false>(t, c, lanes, weights);
+        let left = t.channels - c;
+        let weights = packed::<V>(t.weights, c, K * K);
+        // SAFETY: no more than `left` channels are accessed.
+        c += unsafe {
+            if left >= V::LANES {
+                block::<V, K, S, R, P, EDGE, false>(t, c, V::LANES, weights, V::LANES);
+                V::LANES
+            } else if V::Half::LANES < V::LANES && left >= V::Half::LANES {
+                block::<V::Half, K, S, R, P, EDGE, false>(t, c, V::Half::LANES, weights, V::LANES);
+                V::Half::LANES
             } else {
-                block::<V, K, S, R, P, EDGE, true>(t, c, lanes, weights);
+                block::<V::Half, K, S, R, P, EDGE, true>(t, c, left, weights, V::LANES);
+                left
             }
-            weights = weights.add((K * K + 1) * V::LANES);
-        }
-        c += lanes;
+        };
     }
 }
 
-/// One vector of channels of a tile.
+/// Bias of channel `c` and those after it, in weights of `taps` taps packed for `V`.
+#[inline(always)]
+pub(super) fn packed<V: Vector>(weights: *const f32, c: usize, taps: usize) -> *const f32 {
+    weights.wrapping_add((c - c % V::LANES) * (taps + 1) + c % V::LANES)
+}
+
+/// One vector of channels of a tile. The packed weights of a tap have `pitch` floats, of which `V` takes the first.
 ///
 /// # Safety
 /// As [`micro`].
@@ -118,16 +127,17 @@ unsafe fn block<
     c: usize,
     lanes: usize,
     weights: *const f32,
+    pitch: usize,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
         let mut acc = [[V::load(weights); P]; R];
-        let weights = weights.add(V::LANES);
+        let weights = weights.add(pitch);
         unroll!(y < (R - 1) * S + K => {
             let row = *t.rows.add(y);
             if !row.is_null() {
                 let row = row.wrapping_add(c);
-                acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, K, V::zero());
+                acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, [K * pitch, pitch], V::zero());
             }
         });
         finish_tile::<V, R, P>(t, acc, c, lanes);
@@ -135,7 +145,8 @@ unsafe fn block<
 }
 
 /// Adds what input row `y` of the window contributes to a tile. Its pixels have `lanes` channels from `row` on, permuted by
-/// `index` if `PERMUTE`; the weights of a kernel row are `pitch` vectors after those of the one before.
+/// `index` if `PERMUTE`; the weights of a kernel row are `pitch[0]` floats after those of the one before, those of a kernel
+/// column `pitch[1]`.
 ///
 /// # Safety
 /// As [`micro`].
@@ -152,7 +163,7 @@ pub(super) unsafe fn window_row<
     row: *const f32,
     lanes: usize,
     weights: *const f32,
-    pitch: usize,
+    pitch: [usize; 2],
     index: V,
 ) -> [[V; P]; R] {
     // SAFETY: as the caller promises.
@@ -162,7 +173,7 @@ pub(super) unsafe fn window_row<
         for r in 0..R {
             if y >= r * S && y - r * S < K {
                 for kx in 0..K {
-                    w[r][kx] = V::load(weights.add(((y - r * S) * pitch + kx) * V::LANES));
+                    w[r][kx] = V::load(weights.add((y - r * S) * pitch[0] + kx * pitch[1]));
                 }
             }
         }
@@ -229,44 +240,68 @@ pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
 #[inline(always)]
 pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
     let mut c = 0;
-    let mut weights = t.weights;
+    while c < t.channels {
+        let left = t.channels - c;
+        let weights = packed::<V>(t.weights, c, t.kernel[0] * t.kernel[1]);
+        // SAFETY: no more than `left` channels are accessed.
+        c += unsafe {
+            if left >= V::LANES {
+                any_block::<V, P>(t, c, V::LANES, weights, V::LANES);
+                V::LANES
+            } else {
+                let lanes = left.min(V::Half::LANES);
+                any_block::<V::Half, P>(t, c, lanes, weights, V::LANES);
+                lanes
+            }
+        };
+    }
+}
+
+/// One vector of channels for [`any`]; the packed weights of a tap have `pitch` floats.
+///
+/// # Safety
+/// As [`any`].
+#[inline(always)]
+unsafe fn any_block<V: Vector, const P: usize>(
+    t: &Tile,
+    c: usize,
+    lanes: usize,
+    mut weights: *const f32,
+    pitch: usize,
+) {
     let [kh, kw] = t.kernel;
     // Of use only where two of its pixels are inside; addresses of others wrap.
     let step = t.stride.wrapping_mul(t.pixel);
-    while c < t.channels {
-        let lanes = (t.channels - c).min(V::LANES);
-        // SAFETY: as the caller promises; `c + lanes <= channels`.
-        unsafe {
-            let mut acc = [[V::load(weights); P]; 1];
-            weights = weights.add(V::LANES);
-            for ky in 0..kh {
-                let row = *t.rows.add(ky);
-                if row.is_null() {
-                    weights = weights.add(kw * V::LANES);
-                    continue;
-                }
-                for kx in 0..kw {
-                    let w = V::load(weights);
-                    weights = weights.add(V::LANES);
-                    let from = row.wrapping_add((kx * t.dilation).wrapping_mul(t.pixel).wrapping_add(c));
-                    let (first, end) = *t.valid.add(kx);
-                    if first == 0 && end >= P && lanes == V::LANES {
-                        for p in 0..P {
-                            acc[0][p] = acc[0][p].mul_add(V::load(from.wrapping_add(p * step)), w);
-                        }
-                    } else {
-                        for p in 0..P {
-                            if p >= first && p < end {
-                                let from = from.wrapping_add(p * step);
-                                acc[0][p] = acc[0][p].mul_add(V::load_range(from, 0, lanes), w);
-                            }
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut acc = [[V::load(weights); P]; 1];
+        weights = weights.add(pitch);
+        for ky in 0..kh {
+            let row = *t.rows.add(ky);
+            if row.is_null() {
+                weights = weights.wrapping_add(kw * pitch);
+                continue;
+            }
+            for kx in 0..kw {
+                let w = V::load(weights);
+                weights = weights.wrapping_add(pitch);
+                let from = row.wrapping_add((kx * t.dilation).wrapping_mul(t.pixel).wrapping_add(c));
+                let (first, end) = *t.valid.add(kx);
+                if first == 0 && end >= P && lanes == V::LANES {
+                    for p in 0..P {
+                        acc[0][p] = acc[0][p].mul_add(V::load(from.wrapping_add(p * step)), w);
+                    }
+                } else {
+                    for p in 0..P {
+                        if p >= first && p < end {
+                            let from = from.wrapping_add(p * step);
+                            acc[0][p] = acc[0][p].mul_add(V::load_range(from, 0, lanes), w);
                         }
                     }
                 }
             }
-            finish_tile::<V, 1, P>(t, acc, c, lanes);
         }
-        c += lanes;
+        finish_tile::<V, 1, P>(t, acc, c, lanes);
     }
 }
 

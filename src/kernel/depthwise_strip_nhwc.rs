@@ -1,38 +1,39 @@
-//! Depthwise 3x3, channels last, multiplier 1: down strips of pixels, every input loaded once.
+//! Depthwise 3x3, and 5x5 with stride 2, channels last, multiplier 1: down strips of pixels, every input loaded once.
 //!
 //! The tiles of [`super::depthwise_nhwc`] load the rows that two of them share twice, and jump through an image in an
-//! order that no prefetcher follows. That is hidden while the image lies in the second cache; beyond, and with stride 2,
-//! where every load serves few multiply-adds, it is what the time goes to. This kernel walks down a strip of `P` output
-//! pixels with one vector of channels. All nine weights stay in registers, and so do the sums of the output rows that the
-//! current input row belongs to; a row's sums are stored when its last input row has been added.
+//! order that no prefetcher follows. This kernel walks down a strip of `P` output pixels with `N` vectors of channels. The
+//! sums of the `M` output rows that the current input row belongs to stay in registers (`M = 3` for 3x3 with stride 1 and
+//! 5x5 with stride 2, 2 for 3x3 with stride 2); a row's sums are stored when its last input row has been added.
 //!
 //! ```text
-//! for each band of output rows, for each strip of P pixels       (driver)
-//!     for each vector of channels                                (micro-kernel)
-//!         w[3][3] = weights
+//! for each band of output rows, for each strip of P pixels, for each chunk of channels     (driver)
+//!     for N vectors of channels at a time                                                  (micro-kernel)
 //!         for each input row that is inside the image
 //!             for each input column j of the window that is inside the image
 //!                 x = input[row][j]
-//!                 acc[n][p] += x * w[ky of n][kx]   for all (n, p, kx) that meet there
+//!                 acc[m][p] += x * w[ky of m][kx]   for all (m, p, kx) that meet there
 //!             clamp, store the sums that are complete; move the others up; begin new ones with the bias
 //! ```
 //!
-//! Registers: 9 weights, one input, `3 * P` accumulators with stride 1, `2 * P` with stride 2. Loads per multiply-add with
-//! P = 7: `9 / 63 = 0.14` with stride 1, `2 * 15 / 63 = 0.48` with stride 2. Bound by the FMA ports with stride 1, by the
-//! bandwidth of the cache that holds the image with stride 2.
+//! Registers: one input, `M * P * N` sums, and 9 weights where `N` is 1 and the kernel 3x3, else the weights of one row and
+//! one vector at a time. Loads per multiply-add: stride 1 with P = 7, `9 / 63 = 0.14`; stride 2 with P = 4, `N = 2`,
+//! `27 / 36 = 0.75`; 5x5 with P = 4, `47 / 100`. Bound by the FMA ports in the first caches; beyond, with stride 2, by the
+//! lines that a core can have under way.
 //!
-//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: stride 1 on maps 112, 56, 28, 14 and 7 wide 89, 90, 85, 75
-//! and 60 % of peak, the first two from the third cache; stride 2 on 112 and 56 wide maps 56 and 58 %. Maps of 512 channels
-//! and up lose to the first cache: their pixels lie a multiple of 2 KiB apart, in one or two of its sets, where prefetched
-//! lines push each other out (stride 2 at 14 x 14 x 512: 35 %, with pixels 64 bytes further apart 58 %).
+//! Pixels of a multiple of 512 channels lie 2 KiB apart: all pixels of one vector of channels share two sets of the first
+//! cache. A line that the cache fetches ahead beside one that was asked for, and a line that waits for its sums, are thrown
+//! out before they are used. Several neighbouring vectors at a time use such lines at once; that costs loads of weights, so
+//! it is done where lines crowd.
+//!
+//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512. Stride 1: 14 and 28 wide maps of 384 and 192 channels 102 and
+//! 97 % of peak (taps in the padding are left out), 112 and 56 wide ones, from the third cache, 92 and 95 %; 14 wide with
+//! 512 channels 92 %, or 65 % where the sums share the sets of the inputs. Stride 2: 28 wide maps of 128 and 192 channels
+//! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
-
-/// Kernel rows and columns.
-const K: usize = 3;
 
 /// One strip for a micro-kernel.
 pub(crate) struct Strip {
@@ -48,121 +49,152 @@ pub(crate) struct Strip {
     pub out_pixel: usize,
     /// Output rows.
     pub out_rows: usize,
-    /// Per vector of channels: bias, then nine vectors.
+    /// Per vector of channels: bias, then a vector per tap.
     pub weights: *const f32,
     pub channels: usize,
     pub clamp: (f32, f32),
 }
 
-/// A micro-kernel for one stride and `P`.
+/// A micro-kernel for one kernel size, stride, `P` and `N`.
 pub(crate) type Micro = unsafe fn(&Strip);
 
-/// The micro-kernel. `EDGE`: some columns of the window may be outside.
+/// The micro-kernel: `N` vectors of channels at a time as long as there are so many, up to four. `EDGE`: some columns of the
+/// window may be outside.
 ///
 /// # Safety
 /// The CPU has the tier of `V`. The window is readable where it is inside the image, `channels` floats per pixel; the
 /// outputs are writable; weights are packed for `V::LANES`.
 #[inline(always)]
-pub(crate) unsafe fn micro<V: Vector, const S: usize, const P: usize, const EDGE: bool>(t: &Strip) {
+#[rustfmt::skip]
+pub(crate) unsafe fn micro<
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const N: usize, const EDGE: bool,
+>(
+    t: &Strip,
+) {
     let mut c = 0;
-    let mut weights = t.weights;
     while c < t.channels {
-        let lanes = (t.channels - c).min(V::LANES);
-        // SAFETY: `c + lanes <= channels`; whole vectors only where a whole vector of channels is left.
-        unsafe {
-            if lanes == V::LANES {
-                walk::<V, S, P, EDGE, false>(t, c, lanes, weights);
+        let left = t.channels - c;
+        let vectors = left / V::LANES;
+        // SAFETY: whole vectors only where as many channels are left.
+        c += unsafe {
+            if N == 4 && vectors >= 4 {
+                walk::<V, K, S, M, P, 4, EDGE, false>(t, c, V::LANES, V::LANES);
+                4 * V::LANES
+            } else if N > 1 && S == 2 && vectors >= 3 && (N > 2 || vectors == 3) {
+                walk::<V, K, S, M, P, 3, EDGE, false>(t, c, V::LANES, V::LANES);
+                3 * V::LANES
+            } else if N > 1 && vectors >= 2 {
+                walk::<V, K, S, M, P, 2, EDGE, false>(t, c, V::LANES, V::LANES);
+                2 * V::LANES
+            } else if vectors >= 1 {
+                walk::<V, K, S, M, P, 1, EDGE, false>(t, c, V::LANES, V::LANES);
+                V::LANES
+            } else if left >= V::Half::LANES {
+                walk::<V::Half, K, S, M, P, 1, EDGE, false>(t, c, V::Half::LANES, V::LANES);
+                V::Half::LANES
             } else {
-                walk::<V, S, P, EDGE, true>(t, c, lanes, weights);
+                walk::<V::Half, K, S, M, P, 1, EDGE, true>(t, c, left, V::LANES);
+                left
             }
-            weights = weights.add((K * K + 1) * V::LANES);
-        }
-        c += lanes;
+        };
     }
 }
 
-/// Walks down the strip with one vector of channels.
+/// Walks down the strip with the `N` vectors of channels that begin at channel `c`, of which the last has `lanes`, fewer than
+/// a vector if `TAIL`. The packed weights of a tap have `pitch` floats.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn walk<V: Vector, const S: usize, const P: usize, const EDGE: bool, const TAIL: bool>(
+#[rustfmt::skip]
+unsafe fn walk<
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const N: usize, const EDGE: bool,
+    const TAIL: bool,
+>(
     t: &Strip,
     c: usize,
     lanes: usize,
-    weights: *const f32,
+    pitch: usize,
 ) {
     // SAFETY: as the caller promises; rows outside are not read.
     unsafe {
-        let bias = V::load(weights);
-        let mut w = [[V::zero(); K]; K];
-        for ky in 0..K {
-            for kx in 0..K {
-                w[ky][kx] = V::load(weights.add((1 + ky * K + kx) * V::LANES));
-            }
-        }
         let inside = |y: usize| y >= t.rows.0 && y < t.rows.1;
+        let weights = |n: usize| t.weights.add((c - c % pitch + n * pitch) * (K * K + 1) + c % pitch);
+        let bias = |n: usize| [V::load(weights(n)); P];
         let mut row = t.input.wrapping_add(c);
         let mut out = t.out.add(c);
-        if S == 1 {
-            // Sums of the output rows that end, go on and begin at input row `y`.
-            let mut acc = [[bias; P]; K];
-            for y in 0..t.out_rows + K - 1 {
-                if inside(y) {
-                    acc = add_row::<V, S, P, K, EDGE, TAIL>(t, row, lanes, acc, [w[2], w[1], w[0]]);
-                }
-                row = row.wrapping_add(t.row);
-                if y >= K - 1 {
-                    store_row::<V, P>(t, acc[0], out, lanes);
-                    out = out.wrapping_add(t.out_row);
-                }
-                acc = [acc[1], acc[2], [bias; P]];
+        // Sums of the output rows that the current input row belongs to, the first to end first.
+        let mut acc = [[[V::zero(); P]; M]; N];
+        for r in 0..t.out_rows + M - 1 {
+            unroll!(n < N => { acc[n][M - 1] = bias(n); });
+            if inside(r * S) {
+                unroll!(n < N => {
+                    let x = row.wrapping_add(n * V::LANES);
+                    acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1);
+                });
             }
-        } else {
-            // Input rows `2 r` end one output row and begin the next, those between are the middle of one.
-            let mut acc = [[bias; P]; 2];
-            if inside(0) {
-                [acc[0]] = add_row::<V, S, P, 1, EDGE, TAIL>(t, row, lanes, [acc[0]], [w[0]]);
-            }
-            for r in 0..t.out_rows {
-                row = row.wrapping_add(t.row);
-                if inside(2 * r + 1) {
-                    [acc[0]] = add_row::<V, S, P, 1, EDGE, TAIL>(t, row, lanes, [acc[0]], [w[1]]);
-                }
-                row = row.wrapping_add(t.row);
-                if inside(2 * r + 2) {
-                    acc = add_row::<V, S, P, 2, EDGE, TAIL>(t, row, lanes, acc, [w[2], w[0]]);
-                }
-                store_row::<V, P>(t, acc[0], out, lanes);
+            row = row.wrapping_add(t.row);
+            if r >= M - 1 {
+                unroll!(n < N => { store_row::<V, P, TAIL>(t, acc[n][0], out.add(n * V::LANES), lanes); });
                 out = out.wrapping_add(t.out_row);
-                acc = [acc[1], [bias; P]];
+            }
+            unroll!(n < N => {
+                for m in 1..M {
+                    acc[n][m - 1] = acc[n][m];
+                }
+            });
+            if S == 2 {
+                // The rows between belong to those that go on.
+                if inside(r * S + 1) {
+                    unroll!(n < N => {
+                        let x = row.wrapping_add(n * V::LANES);
+                        acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 2);
+                    });
+                }
+                row = row.wrapping_add(t.row);
             }
         }
     }
 }
 
-/// Adds an input row to the sums of `N` output rows, each with its kernel row.
+/// Adds an input row to the sums of the output rows that it belongs to: to the first with kernel row `last`, to each further
+/// one with the kernel row `S` before. With one vector at a time the compiler keeps the weights of a 3x3 kernel in registers;
+/// otherwise it loads a row's anew.
 ///
 /// # Safety
 /// As [`micro`]; the row is inside the image.
 #[inline(always)]
-unsafe fn add_row<V: Vector, const S: usize, const P: usize, const N: usize, const EDGE: bool, const TAIL: bool>(
+#[rustfmt::skip]
+#[allow(clippy::too_many_arguments)]
+unsafe fn add_row<
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+>(
     t: &Strip,
     row: *const f32,
     lanes: usize,
-    mut acc: [[V; P]; N],
-    w: [[V; K]; N],
-) -> [[V; P]; N] {
+    mut acc: [[V; P]; M],
+    weights: *const f32,
+    pitch: usize,
+    last: usize,
+) -> [[V; P]; M] {
     // SAFETY: as the caller promises.
     unsafe {
+        let mut w = [[V::zero(); K]; M];
+        for m in 0..M {
+            if last >= m * S {
+                for kx in 0..K {
+                    w[m][kx] = V::load(weights.add((1 + (last - m * S) * K + kx) * pitch));
+                }
+            }
+        }
         unroll!(j < (P - 1) * S + K => {
             if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
                 let from = row.wrapping_add(j * t.pixel);
                 let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
-                for n in 0..N {
+                for m in 0..M {
                     for kx in 0..K {
                         if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
-                            acc[n][(j - kx) / S] = acc[n][(j - kx) / S].mul_add(x, w[n][kx]);
+                            acc[m][(j - kx) / S] = acc[m][(j - kx) / S].mul_add(x, w[m][kx]);
                         }
                     }
                 }
@@ -177,7 +209,12 @@ unsafe fn add_row<V: Vector, const S: usize, const P: usize, const N: usize, con
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn store_row<V: Vector, const P: usize>(t: &Strip, mut acc: [V; P], out: *mut f32, lanes: usize) {
+unsafe fn store_row<V: Vector, const P: usize, const TAIL: bool>(
+    t: &Strip,
+    mut acc: [V; P],
+    out: *mut f32,
+    lanes: usize,
+) {
     // SAFETY: as the caller promises.
     unsafe {
         if t.clamp != NO_CLAMP {
@@ -188,10 +225,10 @@ unsafe fn store_row<V: Vector, const P: usize>(t: &Strip, mut acc: [V; P], out: 
         }
         for p in 0..P {
             let out = out.add(p * t.out_pixel);
-            if lanes == V::LANES {
-                acc[p].store(out);
-            } else {
+            if TAIL {
                 acc[p].store_first(out, lanes);
+            } else {
+                acc[p].store(out);
             }
         }
     }
@@ -207,24 +244,52 @@ pub(crate) struct Width {
 /// The algorithm with a tier's micro-kernels for one stride.
 pub(crate) struct DepthwiseStripNhwc {
     pub lanes: usize,
+    /// Kernel rows and columns, and stride.
+    pub k: usize,
     pub stride: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
+    /// Narrower ones of more vectors of channels, for pixels that lie in few sets of the first cache.
+    pub crowded: &'static [Width],
+    /// Cost of a multiply-add beside one in tiles, where every input is loaded two or two and a half times: where pixels lie
+    /// in all sets, and where they crowd.
+    pub cost: [f64; 2],
 }
 
 /// Output rows of a band. A band loads up to two rows more than its share.
 const BAND: usize = 56;
 
+/// Vectors of channels in a unit of work: enough that a unit is worth a call, and that the threads get their share of a
+/// small map with many channels.
+const VECTORS: usize = 16;
+
+/// Bytes after which the sets of a first cache repeat, on every x86 core until now.
+const WAY: usize = 4096;
+
 impl DepthwiseStripNhwc {
     /// The width for rows of `ow` pixels. A strip costs its pixels and about two more for the inputs at its ends.
-    fn width(&self, ow: usize) -> &Width {
-        let fits = self.widths.iter().filter(|w| w.pixels <= ow);
-        fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 2)).unwrap_or(&self.widths[self.widths.len() - 1])
+    fn width(&self, ow: usize) -> usize {
+        let fits = self.widths.iter().map(|w| w.pixels).filter(|&w| w <= ow);
+        fits.min_by_key(|w| ow.div_ceil(*w) * (w + 2)).unwrap_or(1)
     }
 
-    /// Bands of an image, and strips of a band.
-    fn pieces(&self, p: &Problem) -> (usize, usize) {
-        (p.oh.div_ceil(BAND), p.ow.div_ceil(self.width(p.ow).pixels))
+    /// Bands of an image, strips of a band, and chunks of a strip's channels.
+    fn pieces(&self, p: &Problem) -> (usize, usize, usize) {
+        let chunks = p.shape.c_out.div_ceil(VECTORS * self.lanes);
+        (p.oh.div_ceil(BAND), p.ow.div_ceil(self.width(p.ow)), chunks)
+    }
+
+    /// Whether the lines of one vector of channels crowd in few sets. In an image with a multiple of 512 channels they all
+    /// lie in two. Lines that the cache fetches ahead, and lines of sums that wait to be stored, are then thrown out before
+    /// they are used, unless neighbouring vectors are computed together. With stride 1 this is the lesser evil only where the
+    /// sums lie in the same sets as the inputs.
+    fn crowds(&self, job: &Job<'_>) -> bool {
+        let pixel = job.input_strides.pixel * size_of::<f32>();
+        if self.stride == 2 {
+            return pixel.is_multiple_of(WAY / 2);
+        }
+        let apart = (job.output as usize).wrapping_sub(job.input as usize) % (WAY / 4);
+        pixel.is_multiple_of(WAY / 4) && (apart < 64 || apart > WAY / 4 - 64)
     }
 }
 
@@ -235,33 +300,28 @@ impl Algorithm for DepthwiseStripNhwc {
         } else if p.cg_in != 1 || p.cg_out != 1 {
             Some("computes depthwise convolution with multiplier 1")
         } else {
-            p.differs_from(K, self.stride)
+            p.differs_from(self.k, self.stride)
         }
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(self.width(p.ow).pixels) as f64;
-        // Beside the tiles of two rows: every input is loaded once, not two or two and a half times. With stride 1 that pays
-        // where the image is larger than the second cache, and where a strip is a whole row.
-        let large = s.h * s.w * s.c_in * size_of::<f32>() > p.caches.l2;
-        let cost = match self.stride {
-            2 => 0.8,
-            _ if large || self.pieces(p).1 == 1 => 0.9,
-            _ => 1.1,
-        };
-        pixels * s.c_in.div_ceil(self.lanes) as f64 * (K * K + 1) as f64 * cost
+        // Of a dense image; a plan does not know the strides that it will meet.
+        let crowded = (s.c_in * size_of::<f32>()).is_multiple_of(WAY / 2);
+        let row = if crowded { p.ow } else { p.ow.next_multiple_of(self.width(p.ow)) };
+        let cost = self.cost[usize::from(crowded)];
+        (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let channels = p.shape.c_out;
-        let mut packed = Aligned::new(channels.next_multiple_of(self.lanes) * (K * K + 1));
+        let mut packed = Aligned::new(channels.next_multiple_of(self.lanes) * (p.k() + 1));
         let weights = packed.as_mut_slice();
         for o in 0..channels {
-            let at = o / self.lanes * (K * K + 1) * self.lanes + o % self.lanes;
+            let at = o / self.lanes * (p.k() + 1) * self.lanes + o % self.lanes;
             weights[at] = source.bias(o);
-            for tap in 0..K * K {
-                weights[at + (1 + tap) * self.lanes] = source.weight(o, 0, tap / K, tap % K);
+            for tap in 0..p.k() {
+                weights[at + (1 + tap) * self.lanes] = source.weight(o, 0, tap / self.k, tap % self.k);
             }
         }
         packed
@@ -272,35 +332,39 @@ impl Algorithm for DepthwiseStripNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        let (bands, strips) = self.pieces(p);
-        p.shape.n * bands * strips
+        let (bands, strips, chunks) = self.pieces(p);
+        p.shape.n * bands * strips * chunks
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
-        let (bands, strips) = self.pieces(p);
+        let (bands, strips, chunks) = self.pieces(p);
         let width = self.width(p.ow);
+        let widths = if self.crowds(job) { self.crowded } else { self.widths };
         let rows_of = Shares::new(p.oh, bands);
-        for unit in part.range(s.n * bands * strips) {
+        for unit in part.range(s.n * bands * strips * chunks) {
+            let (unit, chunk) = (unit / chunks, unit % chunks);
             let (image, band, strip) = (unit / strips / bands, unit / strips % bands, unit % strips);
             let rows = rows_of.range(band);
+            let c = chunk * VECTORS * self.lanes;
+            let channels = (s.c_out - c).min(VECTORS * self.lanes);
             // A narrower last strip is made of narrower ones, not moved back: another thread may compute its neighbour.
-            let x = strip * width.pixels;
-            let pixels = width.pixels.min(p.ow - x);
+            let x = strip * width;
+            let pixels = width.min(p.ow - x);
             let mut done = 0;
             while done < pixels {
                 let left = pixels - done;
-                let width = self.widths.iter().find(|w| w.pixels <= left).unwrap_or(width);
+                let width = widths.iter().find(|w| w.pixels <= left).unwrap_or(&widths[widths.len() - 1]);
                 let (y0, x0) = p.origin(rows.start, x + done);
-                let reach = |outputs: usize| (outputs - 1) * self.stride + K;
+                let reach = |outputs: usize| (outputs - 1) * self.stride + self.k;
                 let range = |first: isize, len: usize, reach: usize| {
                     let end = (len as isize - first).clamp(0, reach as isize) as usize;
                     ((-first).clamp(0, reach as isize) as usize, end)
                 };
                 let columns = range(x0, s.w, reach(width.pixels));
                 let edge = columns != (0, reach(width.pixels));
-                let start = job.input.wrapping_add(image * i.image);
+                let start = job.input.wrapping_add(image * i.image + c);
                 let start = start.wrapping_offset(y0.wrapping_mul(i.row as isize));
                 // SAFETY: the strip is inside the output; the ranges leave out what is outside of the image.
                 unsafe {
@@ -310,12 +374,12 @@ impl Algorithm for DepthwiseStripNhwc {
                         pixel: i.pixel,
                         rows: range(y0, s.h, reach(rows.len())),
                         columns,
-                        out: job.output.add(image * o.image + rows.start * o.row + (x + done) * o.pixel),
+                        out: job.output.add(image * o.image + rows.start * o.row + (x + done) * o.pixel + c),
                         out_row: o.row,
                         out_pixel: o.pixel,
                         out_rows: rows.len(),
-                        weights: job.weights,
-                        channels: s.c_out,
+                        weights: job.weights.add(c * (p.k() + 1)),
+                        channels,
                         clamp: job.clamp,
                     });
                 }
@@ -325,8 +389,8 @@ impl Algorithm for DepthwiseStripNhwc {
                 for (row, x) in rows.flat_map(|row| (x..x + pixels).map(move |x| (row, x))) {
                     // SAFETY: the strip has just been written.
                     unsafe {
-                        let out = job.output.add(image * o.image + row * o.row + x * o.pixel);
-                        f.apply(out, [image, row, x, 0], s.c_out);
+                        let out = job.output.add(image * o.image + row * o.row + x * o.pixel + c);
+                        f.apply(out, [image, row, x, c], channels);
                     }
                 }
             }

@@ -84,7 +84,7 @@ unsafe fn block<
                 let row = row.wrapping_add(from);
                 for i in 0..t.group_in {
                     let index = V::indices(t.permutations.add(i * V::LANES));
-                    let (weights, pitch) = (weights.add(i * K * V::LANES), t.group_in * K);
+                    let (weights, pitch) = (weights.add(i * K * V::LANES), [t.group_in * K * V::LANES, V::LANES]);
                     acc = window_row::<V, K, S, R, P, EDGE, TAIL, true>(t, acc, y, row, loaded, weights, pitch, index);
                 }
             }

@@ -17,6 +17,8 @@ unsafe impl Vector for F32x4 {
 
     type Quad = *const f32;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         F32x4(f32x4::ZERO)

@@ -18,6 +18,8 @@ unsafe impl Vector for F32x1 {
 
     type Quad = *const f32;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         F32x1(0.0)

@@ -26,6 +26,8 @@ unsafe impl Vector for F32x8 {
 
     type Quad = float32x4_t;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the CPU has NEON.

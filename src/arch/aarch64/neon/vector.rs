@@ -31,6 +31,8 @@ unsafe impl Vector for F32x4 {
 
     type Quad = float32x4_t;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the CPU has NEON.

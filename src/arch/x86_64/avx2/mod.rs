@@ -6,6 +6,7 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nhwc;
+mod depthwise_strip_nhwc;
 mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
@@ -44,6 +45,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
+    row("dwstrip_f32_nhwc_k3s2p3c16_avx2", "dwstrip", Nhwc, "strip of 3 pixels x 16 channels", 8, &depthwise_strip_nhwc::K3S2),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("fewpixels_f32_nchw_r6c16_avx2", "fewpixels", Nchw, "6 pixels x 16 channels", 8, &igemm_few_pixels_nchw::R6C16),
     row("dw_f32_nchw_k3s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K3S1),

@@ -31,6 +31,8 @@ unsafe impl Vector for F32x8 {
 
     type Quad = *const f32;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the CPU has AVX2.

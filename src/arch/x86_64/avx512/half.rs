@@ -23,6 +23,8 @@ unsafe impl Vector for Half {
 
     type Quad = *const f32;
 
+    type Half = Self;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the CPU has AVX2.

@@ -23,6 +23,8 @@ unsafe impl Vector for F32x16 {
 
     type Quad = *const f32;
 
+    type Half = super::half::Half;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the CPU has AVX-512F.
