@@ -242,12 +242,12 @@ impl IgemmNchw {
     }
 
     /// Panels of one group; their sizes differ by one at most.
-    fn panels(&self, p: &Problem) -> usize {
+    pub(super) fn panels(&self, p: &Problem) -> usize {
         p.cg_out.div_ceil(self.mr())
     }
 
     /// First channel of a panel of a group, its channels, and where it is packed within the group.
-    fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
+    pub(super) fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
         let panels = self.panels(p);
         let range = Part { index: j, of: panels }.range(p.cg_out);
         let larger = p.cg_out.div_ceil(panels);
@@ -259,13 +259,13 @@ impl IgemmNchw {
     }
 
     /// Panels of a group, from one on, that have as many channels.
-    fn alike(&self, p: &Problem, j: usize) -> usize {
+    pub(super) fn alike(&self, p: &Problem, j: usize) -> usize {
         let panels = self.panels(p);
         let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
         if j < more { more - j } else { panels - j }
     }
 
-    fn group_len(&self, p: &Problem) -> usize {
+    pub(super) fn group_len(&self, p: &Problem) -> usize {
         let (_, channels, at) = self.panel(p, self.panels(p) - 1);
         at + channels.next_multiple_of(4) * (p.k() + 1)
     }
