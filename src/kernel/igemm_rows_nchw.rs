@@ -20,6 +20,9 @@
 //! multiply-adds. So the bound is the FMA ports, and beside it staging: an element is copied `1 + KH / (S * rows)` times.
 //!
 //! Scratch: the staged rows of a block, of at most [`MOST_CHANNELS`] input channels, and a word for each k.
+//!
+//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 from 3 channels to 32 on 224 x 224 85 % of peak,
+//! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %.
 
 use super::igemm_nchw::{Gather, IgemmNchw, Run};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
