@@ -133,6 +133,9 @@ impl Algorithm for TransposedNchw {
         let (down, across) = ((s.kh - 1) * s.dilation[0], (s.kw - 1) * s.dilation[1]);
         if p.layout != Layout::Nchw {
             Some("computes NCHW")
+        } else if p.oh < BANDS {
+            // Other kernels cut such layers by output channels, so that each thread streams its own weights.
+            Some("computes images of several rows")
         } else if s.padding.top.max(s.padding.bottom) > down || s.padding.left.max(s.padding.right) > across {
             Some("computes outputs that see the image")
         } else if s.dilation[0] > s.h || s.stride[0] > s.h {

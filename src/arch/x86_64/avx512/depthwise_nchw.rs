@@ -76,6 +76,6 @@ pub(super) static K5S2: DepthwiseNchw = DepthwiseNchw {
     lanes: 16,
     k: 5,
     stride: 2,
-    widths: &[(8, half::<5, 2>), (16, one::<5, 2>), (usize::MAX, wide::<5, 2, 7, 7, 1>)],
+    widths: &[(8, half::<5, 2>), (16, one::<5, 2>), (32, two::<5, 2>), (usize::MAX, wide::<5, 2, 7, 7, 1>)],
     rows: 7,
 };
