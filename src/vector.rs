@@ -93,3 +93,28 @@ pub(crate) unsafe trait Vector: Copy {
     /// `b * q[I] + self`
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: Self::Quad) -> Self;
 }
+
+/// Vectors with masks that are kept in a register, made once for many loads and stores, and with halves.
+///
+/// # Safety
+/// As [`Vector`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe trait Masked: Vector {
+    /// Some of the first lanes.
+    type Mask: Copy;
+
+    /// A vector of half the lanes, or the same if there is none.
+    type Half: Masked;
+
+    /// The first lanes.
+    unsafe fn half(self) -> Self::Half;
+
+    /// The first `n` lanes; `n` is at most `LANES`.
+    unsafe fn mask(n: usize) -> Self::Mask;
+
+    /// Lanes of the mask from `p` on, zero elsewhere. Memory of other lanes is not touched.
+    unsafe fn load_masked(p: *const f32, mask: Self::Mask) -> Self;
+
+    /// Writes the lanes of the mask, and nothing else.
+    unsafe fn store_masked(self, p: *mut f32, mask: Self::Mask);
+}

@@ -24,9 +24,9 @@
 //! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
 //! unaligned load of a full one always touches two cache lines, of a half one every second time.
 //!
-//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: depthwise 3x3 stride 1 on maps 112, 56, 28, 14 and 7 wide
-//! 66, 53, 54, 48 and 56 % of peak, bound by unaligned loads; 5x5 63 and 65 %; 3x3 stride 2 34 %; four channels per group
-//! 79 %, eight 83 %.
+//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: depthwise 3x3 stride 1 on maps 112, 56, 28 and 14 wide
+//! 66, 53, 54 and 48 % of peak; 3x3 stride 2 34 %; four channels per group 79 %, eight 83 %. Depthwise layers padded by
+//! half the kernel have `depthwise_nchw` there.
 //!
 //! [`super::staged_nchw`] takes any kernel size, stride and dilation.
 

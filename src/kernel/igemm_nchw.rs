@@ -22,7 +22,7 @@
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: pointwise 256 to 256 channels on 28 x 28 pixels 98 % of
 //! peak, 32 to 64 on 112 x 112 88 %, three groups of 80 to 20 95 %; 3x3 with 64 to 256 channels 86 to 91 %, where
-//! gathering takes the rest; 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes of seven half vectors empty.
+//! gathering takes the rest (on x86 `transposed_nchw` does better); 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes of seven half vectors empty.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -242,12 +242,12 @@ impl IgemmNchw {
     }
 
     /// Panels of one group; their sizes differ by one at most.
-    fn panels(&self, p: &Problem) -> usize {
+    pub(super) fn panels(&self, p: &Problem) -> usize {
         p.cg_out.div_ceil(self.mr())
     }
 
     /// First channel of a panel of a group, its channels, and where it is packed within the group.
-    fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
+    pub(super) fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
         let panels = self.panels(p);
         let range = Part { index: j, of: panels }.range(p.cg_out);
         let larger = p.cg_out.div_ceil(panels);
@@ -259,13 +259,13 @@ impl IgemmNchw {
     }
 
     /// Panels of a group, from one on, that have as many channels.
-    fn alike(&self, p: &Problem, j: usize) -> usize {
+    pub(super) fn alike(&self, p: &Problem, j: usize) -> usize {
         let panels = self.panels(p);
         let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
         if j < more { more - j } else { panels - j }
     }
 
-    fn group_len(&self, p: &Problem) -> usize {
+    pub(super) fn group_len(&self, p: &Problem) -> usize {
         let (_, channels, at) = self.panel(p, self.panels(p) - 1);
         at + channels.next_multiple_of(4) * (p.k() + 1)
     }

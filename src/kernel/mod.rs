@@ -27,6 +27,8 @@ macro_rules! unroll {
 #[cfg(target_arch = "aarch64")]
 pub(crate) use unroll;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_strip_nhwc;
@@ -38,10 +40,14 @@ pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod igemm_rows_nchw;
 pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod transposed_nchw;
 pub(crate) mod winograd;
 pub(crate) mod winograd_nchw;
 pub(crate) mod winograd_points;

@@ -36,13 +36,13 @@ pub(super) static K5S1: DirectNchw =
 pub(super) static K5S2: DirectNchw =
     DirectNchw { lanes: 8, k: 5, stride: 2, rows: 2, micros: &[(1, micro::<5, 2, 1, 2, 2>)], cost: 1.0 };
 
-/// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 16 pixels.
+/// Groups of few channels, 3x3, stride 1: 4 channels x 1 row x 16 pixels. Two rows would take all registers for sums.
 pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     lanes: 8,
     k: 3,
     stride: 1,
-    rows: 2,
-    micros: &[(4, micro::<3, 1, 4, 2, 2>), (2, micro::<3, 1, 2, 2, 2>), (1, micro::<3, 1, 1, 2, 2>)],
+    rows: 1,
+    micros: &[(4, micro::<3, 1, 4, 1, 2>), (2, micro::<3, 1, 2, 1, 2>), (1, micro::<3, 1, 1, 1, 2>)],
     cost: 1.1,
 };
 
@@ -58,4 +58,4 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
 
 /// Any kernel: 2 channels x 4 rows x 8 pixels.
 pub(super) static ANY: DirectNchw =
-    DirectNchw { lanes: 8, k: 0, stride: 0, rows: 4, micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)], cost: 2.0 };
+    DirectNchw { lanes: 8, k: 0, stride: 0, rows: 4, micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)], cost: 6.0 };

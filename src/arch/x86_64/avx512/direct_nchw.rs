@@ -1,6 +1,5 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
-use super::half::Half;
 use super::vector::F32x16;
 use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
 use crate::kernel::staged_nchw;
@@ -11,16 +10,6 @@ use crate::kernel::staged_nchw;
 unsafe fn micro<const K: usize, const S: usize, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
     unsafe { direct_nchw::micro::<F32x16, K, S, MR, R, NV>(t) }
-}
-
-/// Half vectors, for narrow maps.
-///
-/// # Safety
-/// As [`direct_nchw::micro`].
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn narrow<const K: usize, const S: usize, const R: usize>(t: &Tile) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { direct_nchw::micro::<Half, K, S, 1, R, 1>(t) }
 }
 
 /// # Safety
@@ -46,22 +35,6 @@ pub(super) static K5S1: DirectNchw =
 /// Depthwise 5x5, stride 2: 2 rows x 32 pixels.
 pub(super) static K5S2: DirectNchw =
     DirectNchw { lanes: 16, k: 5, stride: 2, rows: 2, micros: &[(1, micro::<5, 2, 1, 2, 2>)], cost: 1.0 };
-
-/// Depthwise 3x3, stride 1, narrow maps: 8 rows x 8 pixels.
-pub(super) static K3S1_NARROW: DirectNchw =
-    DirectNchw { lanes: 8, k: 3, stride: 1, rows: 8, micros: &[(1, narrow::<3, 1, 8>)], cost: 0.6 };
-
-/// Depthwise 3x3, stride 2, narrow maps: 4 rows x 8 pixels.
-pub(super) static K3S2_NARROW: DirectNchw =
-    DirectNchw { lanes: 8, k: 3, stride: 2, rows: 4, micros: &[(1, narrow::<3, 2, 4>)], cost: 0.6 };
-
-/// Depthwise 5x5, stride 1, narrow maps: 7 rows x 8 pixels.
-pub(super) static K5S1_NARROW: DirectNchw =
-    DirectNchw { lanes: 8, k: 5, stride: 1, rows: 7, micros: &[(1, narrow::<5, 1, 7>)], cost: 0.6 };
-
-/// Depthwise 5x5, stride 2, narrow maps: 4 rows x 8 pixels.
-pub(super) static K5S2_NARROW: DirectNchw =
-    DirectNchw { lanes: 8, k: 5, stride: 2, rows: 4, micros: &[(1, narrow::<5, 2, 4>)], cost: 0.6 };
 
 /// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 32 pixels.
 pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
@@ -90,5 +63,5 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     stride: 0,
     rows: 4,
     micros: &[(4, any::<4, 4, 1>), (2, any::<2, 4, 2>), (1, any::<1, 4, 2>)],
-    cost: 2.0,
+    cost: 6.0,
 };

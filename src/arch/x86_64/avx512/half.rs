@@ -1,16 +1,40 @@
 //! Eight lanes in a `ymm` register, with the masks and the 32 registers of AVX-512VL.
 
-use crate::vector::Vector;
+use crate::vector::{Masked, Vector};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// A `ymm` register of eight lanes, half of the tier's full width.
 #[derive(Clone, Copy)]
 pub(crate) struct Half(__m256);
 
+impl From<__m256> for Half {
+    #[inline(always)]
+    fn from(x: __m256) -> Self {
+        Half(x)
+    }
+}
+
 /// Lanes `lo..hi`.
 #[inline(always)]
 fn mask(lo: usize, hi: usize) -> __mmask8 {
     (((1u32 << hi) - 1) & !((1u32 << lo) - 1)) as __mmask8
+}
+
+/// Lanes `N..` of `a`, then the first `N` of `b`: see [`super::vector`].
+///
+/// # Safety
+/// The CPU has AVX-512VL.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn align<const N: i32>(a: __m256, b: __m256) -> __m256 {
+    let r;
+    // SAFETY: registers only.
+    unsafe {
+        asm!("valignd {r}, {b}, {a}, {n}", r = lateout(ymm_reg) r, a = in(ymm_reg) a, b = in(ymm_reg) b, n = const N,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    r
 }
 
 // SAFETY: loads and stores are of eight lanes, or masked to those that are asked for; masked lanes are not accessed.
@@ -141,10 +165,7 @@ unsafe impl Vector for Half {
     #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         // SAFETY: the CPU has AVX-512VL.
-        unsafe {
-            let (a, b) = (_mm256_castps_si256(self.0), _mm256_castps_si256(next.0));
-            Half(_mm256_castsi256_ps(_mm256_alignr_epi32::<N>(b, a)))
-        }
+        unsafe { Half(align::<N>(self.0, next.0)) }
     }
 
     #[inline(always)]
@@ -168,5 +189,34 @@ unsafe impl Vector for Half {
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
         // SAFETY: four floats are readable at `q`, by contract of `quad`.
         unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
+    }
+}
+
+// SAFETY: masked lanes are not accessed.
+unsafe impl Masked for Half {
+    type Mask = __mmask8;
+
+    type Half = Half;
+
+    #[inline(always)]
+    unsafe fn half(self) -> Half {
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn mask(n: usize) -> __mmask8 {
+        mask(0, n)
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, mask: __mmask8) -> Self {
+        // SAFETY: the CPU has AVX-512VL; masked lanes do not fault.
+        unsafe { Half(_mm256_maskz_loadu_ps(mask, p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_masked(self, p: *mut f32, mask: __mmask8) {
+        // SAFETY: only lanes of the mask are written.
+        unsafe { _mm256_mask_storeu_ps(p, mask, self.0) }
     }
 }

@@ -5,6 +5,7 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_nchw;
 mod depthwise_nhwc;
 mod depthwise_strip_nhwc;
 mod direct_nchw;
@@ -16,8 +17,10 @@ mod half;
 mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
+mod igemm_rows_nchw;
 mod pool;
 mod shuffle;
+mod transposed_nchw;
 mod vector;
 mod winograd;
 
@@ -53,15 +56,20 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwstrip_f32_nhwc_k5s2p4c16_avx512", "dwstrip", Nhwc, "strip of 4 pixels x 16 channels", 16, &depthwise_strip_nhwc::K5S2),
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
+    row("rows_f32_nchw_r8p48_avx512", "rows", Nchw, "8 channels x 48 pixels", 16, &igemm_rows_nchw::R8V3),
     row("fewpixels_f32_nchw_r14c32_avx512", "fewpixels", Nchw, "14 pixels x 32 channels", 16, &igemm_few_pixels_nchw::R14C32),
+    row("dwshift_f32_nchw_k3s1r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S1),
+    row("dwshift_f32_nchw_k3s2r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S2),
+    row("dwshift_f32_nchw_k5s1r7p16_avx512", "dwshift", Nchw, "7 rows x 16 pixels", 16, &depthwise_nchw::K5S1),
+    row("dwshift_f32_nchw_k5s2r7p16_avx512", "dwshift", Nchw, "7 rows x 16 pixels", 16, &depthwise_nchw::K5S2),
+    row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
+    row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
+    row("transposed_f32_nchw_k7s1r1p8c16_avx512", "transposed", Nchw, "1 row x 8 pixels x 16 channels", 16, &transposed_nchw::K7S1),
+    row("transposed_f32_nchw_anyp8c16_avx512", "transposed", Nchw, "8 pixels x 16 channels", 16, &transposed_nchw::ANY),
     row("dw_f32_nchw_k3s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K3S1),
     row("dw_f32_nchw_k3s2r2p32_avx512", "dw", Nchw, "2 rows x 32 pixels", 16, &direct_nchw::K3S2),
     row("dw_f32_nchw_k5s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K5S1),
     row("dw_f32_nchw_k5s2r2p32_avx512", "dw", Nchw, "2 rows x 32 pixels", 16, &direct_nchw::K5S2),
-    row("dw_f32_nchw_k3s1r8p8_avx512", "dw", Nchw, "8 rows x 8 pixels", 8, &direct_nchw::K3S1_NARROW),
-    row("dw_f32_nchw_k3s2r4p8_avx512", "dw", Nchw, "4 rows x 8 pixels", 8, &direct_nchw::K3S2_NARROW),
-    row("dw_f32_nchw_k5s1r7p8_avx512", "dw", Nchw, "7 rows x 8 pixels", 8, &direct_nchw::K5S1_NARROW),
-    row("dw_f32_nchw_k5s2r4p8_avx512", "dw", Nchw, "4 rows x 8 pixels", 8, &direct_nchw::K5S2_NARROW),
     row("direct_f32_nchw_k3s1c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S2),
     row("direct_f32_nchw_anyc4r4p16_avx512", "direct", Nchw, "4 channels x 4 rows x 16 pixels", 16, &direct_nchw::ANY),

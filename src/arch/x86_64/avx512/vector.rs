@@ -1,6 +1,8 @@
 //! Sixteen lanes in a `zmm` register.
 
-use crate::vector::Vector;
+use super::half::Half;
+use crate::vector::{Masked, Vector};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// A `zmm` register of sixteen lanes.
@@ -11,6 +13,23 @@ pub(crate) struct F32x16(__m512);
 #[inline(always)]
 fn mask(lo: usize, hi: usize) -> __mmask16 {
     (((1u32 << hi) - 1) & !((1u32 << lo) - 1)) as __mmask16
+}
+
+/// Lanes `N..` of `a`, then the first `N` of `b`. From the intrinsic the compiler makes two-source permutations, which overwrite
+/// an operand, and expansions, which take two slots; `valignd` takes one and copies nothing.
+///
+/// # Safety
+/// The CPU has AVX-512F.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn align<const N: i32>(a: __m512, b: __m512) -> __m512 {
+    let r;
+    // SAFETY: registers only.
+    unsafe {
+        asm!("valignd {r}, {b}, {a}, {n}", r = lateout(zmm_reg) r, a = in(zmm_reg) a, b = in(zmm_reg) b, n = const N,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    r
 }
 
 // SAFETY: loads and stores are of sixteen lanes, or masked to those that are asked for; masked lanes are not accessed.
@@ -141,10 +160,7 @@ unsafe impl Vector for F32x16 {
     #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         // SAFETY: the CPU has AVX-512F.
-        unsafe {
-            let (a, b) = (_mm512_castps_si512(self.0), _mm512_castps_si512(next.0));
-            F32x16(_mm512_castsi512_ps(_mm512_alignr_epi32::<N>(b, a)))
-        }
+        unsafe { F32x16(align::<N>(self.0, next.0)) }
     }
 
     #[inline(always)]
@@ -168,5 +184,35 @@ unsafe impl Vector for F32x16 {
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
         // SAFETY: four floats are readable at `q`, by contract of `quad`.
         unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
+    }
+}
+
+// SAFETY: masked lanes are not accessed.
+unsafe impl Masked for F32x16 {
+    type Mask = __mmask16;
+
+    type Half = Half;
+
+    #[inline(always)]
+    unsafe fn half(self) -> Half {
+        // SAFETY: the CPU has the tier.
+        unsafe { Half::from(_mm512_castps512_ps256(self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mask(n: usize) -> __mmask16 {
+        mask(0, n)
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, mask: __mmask16) -> Self {
+        // SAFETY: the CPU has AVX-512F; masked lanes do not fault.
+        unsafe { F32x16(_mm512_maskz_loadu_ps(mask, p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_masked(self, p: *mut f32, mask: __mmask16) {
+        // SAFETY: only lanes of the mask are written.
+        unsafe { _mm512_mask_storeu_ps(p, mask, self.0) }
     }
 }
