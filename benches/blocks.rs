@@ -208,13 +208,18 @@ impl Chain {
     }
 }
 
+/// What a block replaces.
+struct Standard {
+    plan: Box<dyn Plan>,
+    multiplies: u64,
+    least: Duration,
+}
+
 /// Plans of one block, and what they share.
 struct Contest {
     name: String,
     plans: Vec<Box<dyn Plan>>,
-    /// What the block replaces, with its multiplies.
-    standard: Option<(Box<dyn Plan>, u64)>,
-    standard_least: Duration,
+    standard: Option<Standard>,
     dims: [Dims; 2],
     layout: Layout,
     multiplies: u64,
@@ -337,21 +342,20 @@ impl Contest {
                 ([s.input_dims(), s.output_dims()], s.cost()?)
             }
         };
-        let scratch = plans.iter().chain(standard.iter().map(|s| &s.0)).map(|p| p.scratch_len()).max().unwrap_or(0);
+        let scratch = plans.iter().chain(standard.iter().map(|s| &s.plan)).map(|p| p.scratch_len()).max().unwrap_or(0);
         let mut random = Random::new(7);
         let input = Buffer::new(dims[0].elements()?, || random.next())?;
         let buffers = [input, Buffer::zeros(dims[1].elements()?)?, Buffer::zeros(scratch)?];
         let least = vec![Duration::MAX; plans.len()];
-        let (standard_least, multiplies) = (Duration::MAX, cost.multiplies);
-        Ok(Contest { name, plans, standard, standard_least, dims, layout, multiplies, buffers, least })
+        Ok(Contest { name, plans, standard, dims, layout, multiplies: cost.multiplies, buffers, least })
     }
 
     /// A few calls of each contender in turn.
     fn round(&mut self, pool: &dyn Parallel) -> Result<(), Error> {
         let [input, output, scratch] = &mut self.buffers;
         let x = View::dense(self.layout, self.dims[0], input.get())?;
-        let least = self.least.iter_mut().chain([&mut self.standard_least]);
-        for (plan, least) in self.plans.iter().chain(self.standard.iter().map(|s| &s.0)).zip(least) {
+        let standard = self.standard.iter_mut().map(|s| (&s.plan, &mut s.least));
+        for (plan, least) in self.plans.iter().zip(&mut self.least).chain(standard) {
             let mut y = ViewMut::dense(self.layout, self.dims[1], output.get_mut())?;
             for _ in 0..4 {
                 let start = Instant::now();
@@ -364,11 +368,12 @@ impl Contest {
 }
 
 /// What a block replaces, and its multiplies; none where the papers have nothing of the same sizes.
-fn standard(block: &Block, layout: Layout, options: &Options<'_>) -> Result<Option<(Box<dyn Plan>, u64)>, Error> {
+fn standard(block: &Block, layout: Layout, options: &Options<'_>) -> Result<Option<Standard>, Error> {
+    let some = |plan: Box<dyn Plan>, multiplies| Ok(Some(Standard { plan, multiplies, least: Duration::MAX }));
     let one = |shape: Conv2dShape, activation| {
         let weights = numbers(shape.weight_len()?);
         let chain = Chain::new(&[(shape, weights.as_slice(), activation)], false, layout, options)?;
-        Ok(Some((Box::new(chain) as Box<dyn Plan>, shape.multiplies()?)))
+        some(Box::new(chain), shape.multiplies()?)
     };
     match block {
         Block::Separable(s) => one(s.standard(), s.convolutions()[1].1),
@@ -381,7 +386,7 @@ fn standard(block: &Block, layout: Layout, options: &Options<'_>) -> Result<Opti
             let (reduce, spatial, expand) = (Filter::new(&a), Filter::new(&b), Filter::new(&c));
             let weights = BottleneckWeights { reduce, spatial, expand, shortcut: None };
             let plan = BottleneckPlan::new(&shape, layout, &weights, options)?;
-            Ok(Some((Box::new(plan), shape.cost()?.multiplies)))
+            some(Box::new(plan), shape.cost()?.multiplies)
         }
         _ => Ok(None),
     }
@@ -446,12 +451,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn print_realised(contests: &[Contest]) {
     let mut all: Vec<f64> = Vec::new();
     for c in contests {
-        let Some((_, multiplies)) = c.standard else { continue };
+        let Some(standard) = &c.standard else { continue };
         if all.is_empty() {
             println!("{:>44}  {:>9}  {:>9}  {:>9}  {:>9}", "", "standard", "theory", "measured", "realised");
         }
-        let us = c.standard_least.as_secs_f64() * 1e6;
-        let (theory, measured) = (multiplies as f64 / c.multiplies as f64, us / (c.least[0].as_secs_f64() * 1e6));
+        let us = standard.least.as_secs_f64() * 1e6;
+        let (theory, measured) =
+            (standard.multiplies as f64 / c.multiplies as f64, us / (c.least[0].as_secs_f64() * 1e6));
         all.push(measured / theory);
         println!("{:>44}  {us:>9.1}  {theory:>9.2}  {measured:>9.2}  {:>9.3}", c.name, measured / theory);
     }
