@@ -378,7 +378,7 @@ fn standard(block: &Block, layout: Layout, options: &Options<'_>) -> Result<Opti
     match block {
         Block::Separable(s) => one(s.standard(), s.convolutions()[1].1),
         Block::Ghost(s) => one(s.standard(), s.activation()),
-        Block::ShuffleV1(s) if s.pool().is_none() => {
+        Block::ShuffleV1(s) if s.pool().is_none() && s.shuffle_groups() > 1 => {
             let width = s.convolutions()[0].c_out;
             let shape = BottleneckShape::new(s.input_dims(), width, s.output_dims().c, 3, 1, 1, s.activation())?;
             let [a, b, c] = shape.convolutions();
