@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::isa::Caches;
 use crate::plan::Options;
 use crate::tensor::{Dims, Layout};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -89,7 +90,7 @@ pub(super) enum Block {
     Inverted { shape: InvertedResidualShape, expand: Option<usize>, nodes: [usize; 2], squeeze: Option<[usize; 2]> },
     /// Both convolutions of both modules; depthwise between them; depthwise and pointwise of the shortcut.
     Ghost {
-        shape: GhostBottleneckShape,
+        shape: Box<GhostBottleneckShape>,
         modules: [[usize; 2]; 2],
         depthwise: Option<usize>,
         squeeze: Option<[usize; 2]>,

@@ -11,6 +11,7 @@ use crate::epilogue::{Activation, Residual};
 use crate::plan::Pooling;
 use crate::shape::Conv2dShape;
 use crate::tensor::Dims;
+use alloc::boxed::Box;
 
 /// A block in a graph: the tensor that it reads, and its last node, whose output is the block's.
 #[derive(Clone, Debug)]
@@ -266,7 +267,7 @@ fn ghost(w: &mut Walk<'_>, x: usize) -> Option<Block> {
         && shape.depthwise() == filter.map(|f| f.shape)
         && shape.shortcut() == shortcut.map(|s| s.map(|c| c.shape));
     same.then_some(Block::Ghost {
-        shape,
+        shape: Box::new(shape),
         modules: modules.map(|m| m.map(|c| c.node)),
         depthwise: filter.map(|f| f.node),
         squeeze: squeeze.map(|s| s.1),
