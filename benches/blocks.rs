@@ -4,6 +4,10 @@
 //! The contenders take turns; times are the least of all turns. `separate` runs plans of their own for every convolution
 //! with dense tensors between them where the block is nothing but convolutions; else the block's operations one after the
 //! other, with whole tensors between them. Throughput counts multiplies.
+//!
+//! With `--realised` each block also runs against what its paper compares it with: the standard convolution that it replaces,
+//! or, of units of ShuffleNet V1, the bottleneck of ResNet of the same width. The realised fraction is the measured speed-up
+//! over that of the multiplies.
 
 use lightconv::block::*;
 use lightconv::parallel::{Parallel, Rayon};
@@ -204,10 +208,18 @@ impl Chain {
     }
 }
 
+/// What a block replaces.
+struct Standard {
+    plan: Box<dyn Plan>,
+    multiplies: u64,
+    least: Duration,
+}
+
 /// Plans of one block, and what they share.
 struct Contest {
     name: String,
     plans: Vec<Box<dyn Plan>>,
+    standard: Option<Standard>,
     dims: [Dims; 2],
     layout: Layout,
     multiplies: u64,
@@ -242,7 +254,7 @@ macro_rules! plans {
         })*
     };
 }
-plans! { SeparablePlan InvertedResidualPlan GhostPlan ShuffleV1Plan ShuffleV2Plan }
+plans! { SeparablePlan InvertedResidualPlan GhostPlan ShuffleV1Plan ShuffleV2Plan BottleneckPlan }
 
 fn numbers(len: usize) -> Vec<f32> {
     let mut random = Random::new(len as u64);
@@ -255,7 +267,9 @@ impl Contest {
         block: &Block,
         layout: Layout,
         options: &[Options<'_>],
+        realised: bool,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        let standard = if realised { standard(block, layout, &options[0])? } else { None };
         let mut plans: Vec<Box<dyn Plan>> = Vec::new();
         let weights = |s: Conv2dShape| s.weight_len().map(numbers);
         let (dims, cost) = match block {
@@ -328,19 +342,20 @@ impl Contest {
                 ([s.input_dims(), s.output_dims()], s.cost()?)
             }
         };
-        let scratch = plans.iter().map(|p| p.scratch_len()).max().unwrap_or(0);
+        let scratch = plans.iter().chain(standard.iter().map(|s| &s.plan)).map(|p| p.scratch_len()).max().unwrap_or(0);
         let mut random = Random::new(7);
         let input = Buffer::new(dims[0].elements()?, || random.next())?;
         let buffers = [input, Buffer::zeros(dims[1].elements()?)?, Buffer::zeros(scratch)?];
         let least = vec![Duration::MAX; plans.len()];
-        Ok(Contest { name, plans, dims, layout, multiplies: cost.multiplies, buffers, least })
+        Ok(Contest { name, plans, standard, dims, layout, multiplies: cost.multiplies, buffers, least })
     }
 
     /// A few calls of each contender in turn.
     fn round(&mut self, pool: &dyn Parallel) -> Result<(), Error> {
         let [input, output, scratch] = &mut self.buffers;
         let x = View::dense(self.layout, self.dims[0], input.get())?;
-        for (plan, least) in self.plans.iter().zip(&mut self.least) {
+        let standard = self.standard.iter_mut().map(|s| (&s.plan, &mut s.least));
+        for (plan, least) in self.plans.iter().zip(&mut self.least).chain(standard) {
             let mut y = ViewMut::dense(self.layout, self.dims[1], output.get_mut())?;
             for _ in 0..4 {
                 let start = Instant::now();
@@ -352,12 +367,38 @@ impl Contest {
     }
 }
 
+/// What a block replaces, and its multiplies; none where the papers have nothing of the same sizes.
+fn standard(block: &Block, layout: Layout, options: &Options<'_>) -> Result<Option<Standard>, Error> {
+    let some = |plan: Box<dyn Plan>, multiplies| Ok(Some(Standard { plan, multiplies, least: Duration::MAX }));
+    let one = |shape: Conv2dShape, activation| {
+        let weights = numbers(shape.weight_len()?);
+        let chain = Chain::new(&[(shape, weights.as_slice(), activation)], false, layout, options)?;
+        some(Box::new(chain), shape.multiplies()?)
+    };
+    match block {
+        Block::Separable(s) => one(s.standard(), s.convolutions()[1].1),
+        Block::Ghost(s) => one(s.standard(), s.activation()),
+        Block::ShuffleV1(s) if s.pool().is_none() && s.shuffle_groups() > 1 => {
+            let width = s.convolutions()[0].c_out;
+            let shape = BottleneckShape::new(s.input_dims(), width, s.output_dims().c, 3, 1, 1, s.activation())?;
+            let [a, b, c] = shape.convolutions();
+            let (a, b, c) = (numbers(a.weight_len()?), numbers(b.weight_len()?), numbers(c.weight_len()?));
+            let (reduce, spatial, expand) = (Filter::new(&a), Filter::new(&b), Filter::new(&c));
+            let weights = BottleneckWeights { reduce, spatial, expand, shortcut: None };
+            let plan = BottleneckPlan::new(&shape, layout, &weights, options)?;
+            some(Box::new(plan), shape.cost()?.multiplies)
+        }
+        _ => Ok(None),
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
     let threads: usize = value("--threads").map_or(Ok(1), |v| v.parse())?;
     let seconds: f64 = value("--seconds").map_or(Ok(10.0), |v| v.parse())?;
     let layout = if args.iter().any(|a| a == "--nchw") { Layout::Nchw } else { Layout::Nhwc };
+    let realised = args.iter().any(|a| a == "--realised");
     let explain = args.iter().any(|a| a == "--explain");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let pool = Rayon::in_pool(&pool);
@@ -376,7 +417,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, blocks) in networks.iter().filter(|n| wanted(n.0)) {
         let mut contests = Vec::new();
         for (block_name, block) in blocks {
-            contests.push(Contest::new(block_name.clone(), block, layout, &options)?);
+            contests.push(Contest::new(block_name.clone(), block, layout, &options, realised)?);
         }
         let start = Instant::now();
         while start.elapsed().as_secs_f64() < seconds {
@@ -401,6 +442,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mean = product.powf(1.0 / contests.len() as f64);
         let rate = multiplies as f64 / sums[0] / 1e3;
         println!("{:>44}  {:>9.1}  {:>9.1}  {mean:>6.3}  {rate:>9.1}", "all, geometric mean", sums[0], sums[1]);
+        print_realised(&contests);
     }
     Ok(())
+}
+
+/// What each block realises of the speed-up that its multiplies promise, the geometric mean and the least.
+fn print_realised(contests: &[Contest]) {
+    let mut all: Vec<f64> = Vec::new();
+    for c in contests {
+        let Some(standard) = &c.standard else { continue };
+        if all.is_empty() {
+            println!("{:>44}  {:>9}  {:>9}  {:>9}  {:>9}", "", "standard", "theory", "measured", "realised");
+        }
+        let us = standard.least.as_secs_f64() * 1e6;
+        let (theory, measured) =
+            (standard.multiplies as f64 / c.multiplies as f64, us / (c.least[0].as_secs_f64() * 1e6));
+        all.push(measured / theory);
+        println!("{:>44}  {us:>9.1}  {theory:>9.2}  {measured:>9.2}  {:>9.3}", c.name, measured / theory);
+    }
+    if !all.is_empty() {
+        let mean = (all.iter().map(|r| r.ln()).sum::<f64>() / all.len() as f64).exp();
+        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("{:>44}  {:>9}  {:>9}  {mean:>9.3}  {least:>9.3}", "realised: geometric mean, least", "", "");
+    }
 }

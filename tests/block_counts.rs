@@ -55,6 +55,7 @@ fn blocks_cost_what_the_reference_counts() {
             let valid = count(&block, layout, false);
             prop_assert_eq!(valid.multiplies, cost.valid_multiplies);
             let parameters: usize = block.convolutions().iter().map(|s| s.weight_len().unwrap() + s.c_out).sum();
+            let parameters = parameters - block.unused_parameters();
             prop_assert_eq!(cost.parameters, parameters as u64);
             let moved = block.input_dims().elements().unwrap() + block.output_dims().elements().unwrap();
             prop_assert_eq!(cost.bytes, 4 * (moved + parameters) as u64);
@@ -94,6 +95,17 @@ fn a_ghost_module_saves_nearly_its_ratio() {
         if k == d {
             assert!((saved - s * c as f64 / (s + c as f64 - 1.0)).abs() < 1e-12);
         }
+    }
+}
+
+/// Where the ratio does not divide the channels, the convolution gives more of them, and no filter is computed in vain.
+#[test]
+fn a_ghost_module_gives_any_number_of_channels() {
+    for (c_out, ratio, m) in [(7, 2, 4), (10, 3, 4), (5, 4, 2), (3, 3, 1), (11, 4, 3)] {
+        let shape = GhostShape::new(Dims::new(1, 14, 14, 16), c_out, ratio, 1, 3, 1, Activation::Relu).unwrap();
+        let [primary, cheap] = shape.convolutions();
+        assert_eq!((primary.c_out, cheap.c_out, shape.output_dims().c), (m, m * (ratio - 1), c_out));
+        assert_eq!(shape.cost().unwrap().multiplies, (14 * 14 * (m * 16 + (c_out - m) * 9)) as u64);
     }
 }
 
@@ -142,9 +154,9 @@ fn shapes_that_make_no_sense_are_refused() {
         InvertedResidualShape::new(x, usize::MAX, 6, 3, 1, relu).map(|_| ()),
         InvertedResidualShape::new(x, 12, 6, 3, 1, relu).unwrap().squeeze_excite(SqueezeExcite::hard(0)).map(|_| ()),
         GhostShape::new(x, 8, 1, 1, 3, 1, relu).map(|_| ()),
-        GhostShape::new(x, 8, 3, 1, 3, 1, relu).map(|_| ()),
+        GhostShape::new(x, 8, 9, 1, 3, 1, relu).map(|_| ()),
         GhostShape::new(x, 0, 2, 1, 3, 1, relu).map(|_| ()),
-        GhostBottleneckShape::new(x, 7, 6, 3, 1).map(|_| ()),
+        GhostBottleneckShape::new(x, 1, 6, 3, 1).map(|_| ()),
         ShuffleV1Shape::basic(x, 6, 0, relu).map(|_| ()),
         ShuffleV1Shape::basic(x, 4, 3, relu).map(|_| ()),
         ShuffleV1Shape::basic(x, 8, 4, relu).map(|_| ()),

@@ -197,6 +197,19 @@ impl Results {
         (!self.pairs.is_empty()).then(|| Speedup::of(standard, light))
     }
 
+    /// What the pairs of each kind realise: the kind, the geometric mean, the least, and the number of the pair that has it.
+    pub fn realised(&self) -> Vec<(&'static str, f64, f64, usize)> {
+        let is_ghost = |p: &PairRow| self.rows[p.first].name.ends_with(".primary");
+        let of = |(kind, ghost): (&'static str, bool)| {
+            let pairs = self.pairs.iter().enumerate().filter(|(_, p)| is_ghost(p) == ghost);
+            let all: Vec<(usize, f64)> = pairs.map(|(i, p)| (i, p.speedup.realised())).collect();
+            let least = all.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+            let mean = (all.iter().map(|a| a.1.ln()).sum::<f64>() / all.len() as f64).exp();
+            Some((kind, mean, least.1, least.0))
+        };
+        [("separable pairs", false), ("Ghost modules", true)].into_iter().filter_map(of).collect()
+    }
+
     /// Microseconds of all layers at the peak, and at the bound of each.
     pub fn ideal_us(&self) -> (f64, f64) {
         let at = |gmacs: f64, r: &Row| r.cost.multiplies as f64 / gmacs / 1e3;
@@ -265,6 +278,10 @@ pub mod tests {
         let all = r.total_speedup().unwrap();
         assert_eq!((all.theoretical, all.measured), (r.pairs[0].speedup.theoretical, 2000.0 / 320.0));
         assert!((all.theoretical - 115_605_504.0 / 13_296_640.0).abs() < 1e-12);
+        let realised = r.pairs[0].speedup.realised();
+        let [(kind, mean, least, 0)] = r.realised()[..] else { panic!("one kind, whose first pair is the least") };
+        assert_eq!((kind, least), ("separable pairs", realised));
+        assert!((mean - realised).abs() < 1e-12);
         assert_eq!(Results { pairs: vec![], ..r }.total_speedup(), None);
     }
 

@@ -11,7 +11,7 @@ use super::timing::Samples;
 use indicatif::{ProgressBar, ProgressStyle};
 use lightconv::network::{Layer, NetworkPlan, Weights};
 use lightconv::parallel::{Parallel, Rayon, Serial};
-use lightconv::{Activation, Conv2dPlan, Epilogue, Isa, Options, View, ViewMut, registry};
+use lightconv::{Activation, Conv2dPlan, Cost, Epilogue, Isa, Options, View, ViewMut, registry};
 use rayon::ThreadPoolBuilder;
 use std::time::Duration;
 
@@ -21,10 +21,26 @@ const ROUNDS: u32 = 8;
 /// Time in each round to see whether the peak is higher than it was at first.
 const PEAK_TIME: Duration = Duration::from_millis(20);
 
-/// A layer ready to run.
+/// What is timed.
+enum Runs {
+    Layer(Box<Conv2dPlan>),
+    Network(Box<NetworkPlan>),
+}
+
+/// The same of either plan.
+macro_rules! either {
+    ($runs:expr, $plan:ident => $of:expr) => {
+        match $runs {
+            Runs::Layer($plan) => $of,
+            Runs::Network($plan) => $of,
+        }
+    };
+}
+
+/// A layer or a network, ready to run.
 struct Case {
     name: String,
-    plan: Conv2dPlan,
+    runs: Runs,
     input: Buffer,
     output: Buffer,
     scratch: Buffer,
@@ -33,7 +49,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(layer: &Layer, activation: Activation, args: &Args, isa: Isa, winograd: bool) -> Result<Self, Error> {
+    fn layer(layer: &Layer, activation: Activation, args: &Args, isa: Isa, winograd: bool) -> Result<Self, Error> {
         let mut random = Random::new(1);
         let mut buffer = |len| Buffer::new(len, || random.next());
         let mut options = Options::new().isa(isa).threads(args.threads).winograd(winograd);
@@ -44,12 +60,25 @@ impl Case {
         let bias = buffer(layer.shape.c_out)?;
         let epilogue = Epilogue::activation(activation);
         let plan = Conv2dPlan::new(&layer.shape, args.layout, weights.get(), Some(bias.get()), epilogue, &options)?;
+        Case::new(layer.name.clone(), Runs::Layer(Box::new(plan)), args)
+    }
+
+    fn network(job: &Job, args: &Args, isa: Isa) -> Result<Self, Error> {
+        let weights = Weights::random(&job.network, 1)?;
+        let options = Options::new().isa(isa).threads(args.threads);
+        let plan = NetworkPlan::new(&job.network, args.layout, |name| weights.get(name), &options)?;
+        Case::new(job.network.name.clone(), Runs::Network(Box::new(plan)), args)
+    }
+
+    fn new(name: String, runs: Runs, args: &Args) -> Result<Self, Error> {
+        let mut random = Random::new(1);
+        let [input, output] = either!(&runs, plan => [plan.input_dims(), plan.output_dims()]);
         Ok(Case {
-            name: layer.name.clone(),
-            input: buffer(plan.input_dims().elements()?)?,
-            output: Buffer::zeros(plan.output_dims().elements()?)?,
-            scratch: Buffer::zeros(plan.scratch_len())?,
-            plan,
+            name,
+            input: Buffer::new(input.elements()?, || random.next())?,
+            output: Buffer::zeros(output.elements()?)?,
+            scratch: Buffer::zeros(either!(&runs, plan => plan.scratch_len()))?,
+            runs,
             samples: Samples::default(),
             budget: args.budget() / ROUNDS,
         })
@@ -57,81 +86,44 @@ impl Case {
 
     /// Times the plan for a round.
     fn round(&mut self, pool: &dyn Parallel) -> Result<(), lightconv::Error> {
-        let layout = self.plan.layout();
-        let input = View::dense(layout, self.plan.input_dims(), self.input.get())?;
-        let mut output = ViewMut::dense(layout, self.plan.output_dims(), self.output.get_mut())?;
-        let (plan, scratch) = (&self.plan, self.scratch.get_mut());
-        self.samples.round(self.budget, || plan.run_with(pool, &input, None, &mut output, scratch))
+        let (layout, dims) = either!(&self.runs, plan => (plan.layout(), [plan.input_dims(), plan.output_dims()]));
+        let input = View::dense(layout, dims[0], self.input.get())?;
+        let mut output = ViewMut::dense(layout, dims[1], self.output.get_mut())?;
+        let (runs, scratch) = (&self.runs, self.scratch.get_mut());
+        self.samples.round(self.budget, || match runs {
+            Runs::Layer(plan) => plan.run_with(pool, &input, None, &mut output, scratch),
+            Runs::Network(plan) => plan.run_with(pool, &input, &mut output, scratch),
+        })
     }
 
-    fn into_row(self, threads: usize) -> Row {
+    fn cost(&self) -> Cost {
+        either!(&self.runs, plan => plan.cost())
+    }
+
+    fn into_row(self, isa: Isa, threads: usize) -> Row {
         let (min_us, median_us) = self.samples.summary();
+        let (kind, kernel, isa) = match &self.runs {
+            Runs::Layer(plan) => (Kind::of(plan.shape()), plan.kernel_name(), plan.isa()),
+            Runs::Network(_) => (Kind::Standard, "all layers", isa),
+        };
         Row {
+            kind,
+            kernel,
+            isa: isa.name(),
+            cost: self.cost(),
             name: self.name,
-            kind: Kind::of(self.plan.shape()),
-            kernel: self.plan.kernel_name(),
-            isa: self.plan.isa().name(),
-            cost: self.plan.cost(),
             min_us,
             median_us,
             processor_us: self.samples.processor_us().filter(|_| threads == 1),
             calls: self.samples.calls(),
         }
     }
-}
 
-/// A network ready to run.
-struct WholeCase {
-    plan: NetworkPlan,
-    input: Buffer,
-    output: Buffer,
-    scratch: Buffer,
-    samples: Samples,
-    budget: Duration,
-}
-
-impl WholeCase {
-    fn new(job: &Job, args: &Args, isa: Isa) -> Result<Self, Error> {
-        let mut random = Random::new(1);
-        let weights = Weights::random(&job.network, 1)?;
-        let options = Options::new().isa(isa).threads(args.threads);
-        let plan = NetworkPlan::new(&job.network, args.layout, |name| weights.get(name), &options)?;
-        Ok(WholeCase {
-            input: Buffer::new(plan.input_dims().elements()?, || random.next())?,
-            output: Buffer::zeros(plan.output_dims().elements()?)?,
-            scratch: Buffer::zeros(plan.scratch_len())?,
-            plan,
-            samples: Samples::default(),
-            budget: args.budget() / ROUNDS,
-        })
-    }
-
-    /// Times the plan for a round.
-    fn round(&mut self, pool: &dyn Parallel) -> Result<(), lightconv::Error> {
-        let layout = self.plan.layout();
-        let input = View::dense(layout, self.plan.input_dims(), self.input.get())?;
-        let mut output = ViewMut::dense(layout, self.plan.output_dims(), self.output.get_mut())?;
-        let (plan, scratch) = (&self.plan, self.scratch.get_mut());
-        self.samples.round(self.budget, || plan.run_with(pool, &input, &mut output, scratch))
-    }
-
-    fn into_whole(self, name: &str, isa: Isa, threads: usize) -> Whole {
-        let (min_us, median_us) = self.samples.summary();
-        Whole {
-            row: Row {
-                name: name.to_owned(),
-                kind: Kind::Standard,
-                kernel: "all layers",
-                isa: isa.name(),
-                cost: self.plan.cost(),
-                min_us,
-                median_us,
-                processor_us: self.samples.processor_us().filter(|_| threads == 1),
-                calls: self.samples.calls(),
-            },
-            activation_bytes: self.plan.activation_bytes(),
-            weight_bytes: 4 * self.plan.packed_len(),
-        }
+    /// Of a network: its row, and its memory.
+    fn into_whole(self, isa: Isa, threads: usize) -> Option<Whole> {
+        let Runs::Network(plan) = &self.runs else { return None };
+        let (activation_bytes, weight_bytes) = (plan.activation_bytes(), 4 * plan.packed_len());
+        Some(Whole { row: self.into_row(isa, threads), activation_bytes, weight_bytes })
     }
 }
 
@@ -160,7 +152,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     // Where layers are left out, pairs would no longer find theirs.
     let pairs = if args.kernel.is_some() { &[][..] } else { &job.pairs };
     for layer in &job.network.layers {
-        match Case::new(layer, job.activation(layer), args, isa, args.winograd) {
+        match Case::layer(layer, job.activation(layer), args, isa, args.winograd) {
             Ok(case) => cases.push(case),
             Err(e) if args.kernel.is_some() => left_out.push(format!("{}: {e}", layer.name)),
             Err(e) => return Err(format!("layer `{}`: {e}", layer.name).into()),
@@ -171,22 +163,22 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     }
     for pair in pairs {
         let mut case =
-            Case::new(&pair.standard, job.activation(&job.network.layers[pair.first + 1]), args, isa, args.winograd)?;
+            Case::layer(&pair.standard, job.activation(&job.network.layers[pair.first + 1]), args, isa, args.winograd)?;
         case.budget /= 2;
         cases.push(case);
     }
     // The direct form of the layers whose plan changed the arithmetic.
     let mut direct = Vec::new();
     for (i, layer) in job.network.layers.iter().enumerate().filter(|_| args.winograd) {
-        let cost = cases[i].plan.cost();
+        let cost = cases[i].cost();
         if cost.performed_multiplies != cost.multiplies {
             direct.push(i);
-            cases.push(Case::new(layer, job.activation(layer), args, isa, false)?);
+            cases.push(Case::layer(layer, job.activation(layer), args, isa, false)?);
         }
     }
 
     let mut whole = match job.is_whole() && args.kernel.is_none() {
-        true => Some(WholeCase::new(job, args, isa)?),
+        true => Some(Case::network(job, args, isa)?),
         false => None,
     };
 
@@ -210,11 +202,11 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
     }
     bar.finish_and_clear();
 
-    let directs = cases.split_off(cases.len() - direct.len()).into_iter().map(|c| c.into_row(args.threads));
+    let directs = cases.split_off(cases.len() - direct.len()).into_iter().map(|c| c.into_row(isa, args.threads));
     let winograd = direct.iter().zip(directs).map(|(&layer, direct)| WinogradRow { layer, direct }).collect();
     let layers = cases.len() - pairs.len();
-    let standards = cases.split_off(layers).into_iter().map(|c| c.into_row(args.threads));
-    let rows: Vec<Row> = cases.into_iter().map(|c| c.into_row(args.threads)).collect();
+    let standards = cases.split_off(layers).into_iter().map(|c| c.into_row(isa, args.threads));
+    let rows: Vec<Row> = cases.into_iter().map(|c| c.into_row(isa, args.threads)).collect();
     let pairs = pairs.iter().zip(standards).map(|(pair, standard)| {
         let (dw, pw) = (&rows[pair.first], &rows[pair.first + 1]);
         let light = (dw.cost.multiplies + pw.cost.multiplies, dw.us() + pw.us());
@@ -230,7 +222,7 @@ fn run_in(pool: &dyn Parallel, args: &Args, job: &Job) -> Result<Results, Error>
         threads: args.threads,
         ceilings,
         pairs: pairs.collect(),
-        whole: whole.map(|w| w.into_whole(&job.network.name, isa, args.threads)),
+        whole: whole.and_then(|w| w.into_whole(isa, args.threads)),
         winograd,
         rows,
         left_out,

@@ -192,6 +192,11 @@ fn write_text(out: &mut String, r: &Results) -> std::fmt::Result {
     }
     if !r.pairs.is_empty() {
         writeln!(out, "\n{PAIRS_TITLE}\n\n{}\n{PAIRS_NOTE}", pairs_table(r))?;
+        for (kind, mean, least, pair) in r.realised() {
+            let name = &r.pairs[pair].standard.name;
+            let (mean, least) = (percent(mean), percent(least));
+            writeln!(out, "Realised by {kind}: {mean} in geometric mean, at least {least} ({name})")?;
+        }
     }
     if !r.winograd.is_empty() {
         writeln!(out, "\n{WINOGRAD_TITLE}\n\n{}\n{WINOGRAD_NOTE}", winograd_table(r))?;

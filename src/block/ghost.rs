@@ -1,12 +1,13 @@
 //! Ghost module and Ghost bottleneck (GhostNet, arXiv:1911.11907).
 //!
-//! A module computes `c_out / ratio` channels by a convolution and derives the others from them by cheap depthwise
-//! filters; both are concatenated. The convolution writes its channels of the output, the filters read them there and write
+//! A module computes `c_out / ratio` channels, rounded up, by a convolution and derives the others from them by cheap depthwise
+//! filters, as many as are missing; both are concatenated. The convolution writes its channels of the output, the filters read them there and write
 //! the others: the concatenation is an address. They take turns on a few rows, so that what is read back is in cache.
 //!
-//! Multiplies beside those of the convolution that a module replaces: near `1 / ratio`.
+//! Multiplies beside those of the convolution that a module replaces: near `1 / ratio`. Where the ratio does not divide
+//! `c_out`, the authors' code computes a few channels more and cuts them off; here they are not computed.
 
-use super::builder::{Builder, multiple};
+use super::builder::Builder;
 use super::squeeze_excite::{SqueezeExcite, SqueezeExciteWeights};
 use super::step::Port;
 use super::{Filter, block_cost, block_plan, depthwise, output_of, pointwise, presence, same};
@@ -14,25 +15,26 @@ use crate::cost::Cost;
 use crate::epilogue::{Activation, Epilogue, Residual};
 use crate::error::{Error, Expected};
 use crate::plan::Options;
-use crate::shape::Conv2dShape;
+use crate::shape::{Conv2dShape, product};
 use crate::tensor::{Dims, Layout};
 
 /// Shape of a Ghost module.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GhostShape {
     input: Dims,
+    c_out: usize,
     primary: Conv2dShape,
     cheap: Conv2dShape,
     activation: Activation,
 }
 
 impl GhostShape {
-    /// `kernel` x `kernel` convolution with this stride to `c_out / ratio` channels, then `ratio - 1` depthwise filters
-    /// `cheap` x `cheap` of each. The activation follows both.
+    /// `kernel` x `kernel` convolution with this stride to `c_out / ratio` channels, rounded up, then `ratio - 1` depthwise
+    /// filters `cheap` x `cheap` of each, without those of the last channels that would be more than `c_out`. The activation
+    /// follows both.
     ///
     /// # Errors
-    /// As [`Conv2dShape::check`]; a ratio below 2 or that does not divide `c_out`; even kernels; an activation whose
-    /// bounds are no bounds.
+    /// As [`Conv2dShape::check`]; a ratio below 2, or above `c_out`; even kernels; an activation whose bounds are no bounds.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         input: Dims,
@@ -47,18 +49,30 @@ impl GhostShape {
         if ratio < 2 {
             return Err(Error::size("ratio", ratio, Expected::AtLeast(2)));
         }
-        multiple("c_out", c_out, ratio)?;
-        let primary = same(input, c_out / ratio, kernel, stride, 1)?;
+        if ratio > c_out {
+            return Err(Error::size("ratio", ratio, Expected::AtMost(c_out)));
+        }
+        let primary = same(input, c_out.div_ceil(ratio), kernel, stride, 1)?;
         let some = output_of(&primary)?;
-        let cheap = same(some, c_out - some.c, cheap, 1, some.c)?;
-        let shape = GhostShape { input, primary, cheap, activation };
+        let all = product("cheap channels", &[some.c, ratio - 1])?;
+        let cheap = same(some, all, cheap, 1, some.c)?;
+        let shape = GhostShape { input, c_out, primary, cheap, activation };
         shape.cost()?;
         Ok(shape)
     }
 
-    /// The convolution and the cheap filters; the activation follows both.
+    /// The convolution and the cheap filters, all of them, as there are weights for; the activation follows both.
     pub fn convolutions(&self) -> [Conv2dShape; 2] {
         [self.primary, self.cheap]
+    }
+
+    /// The cheap filters that are computed: those of channels with all of theirs, and those of the channel after them, which
+    /// has only some.
+    fn cheap_parts(&self) -> [Option<Conv2dShape>; 2] {
+        let (all, each) = (self.c_out - self.primary.c_out, self.cheap.c_out / self.cheap.c_in);
+        let part =
+            |c_in: usize, c_out: usize| (c_out > 0).then_some(Conv2dShape { c_in, c_out, groups: c_in, ..self.cheap });
+        [part(all / each, all / each * each), part(1, all % each)]
     }
 
     /// The convolution that the module replaces.
@@ -79,31 +93,48 @@ impl GhostShape {
     /// Sizes of the output.
     pub fn output_dims(&self) -> Dims {
         let c = &self.cheap;
-        Dims::new(c.n, c.h, c.w, c.c_in + c.c_out)
+        Dims::new(c.n, c.h, c.w, self.c_out)
     }
 
-    /// Cost of the module: `n·oh·ow·m·(c·kernel² + (ratio - 1)·cheap²)` multiplies with `m = c_out / ratio`.
+    /// Cost of the module: `n·oh·ow·(m·c·kernel² + (c_out - m)·cheap²)` multiplies with `m = c_out / ratio`, rounded up.
     ///
     /// # Errors
     /// A count that overflows.
     pub fn cost(&self) -> Result<Cost, Error> {
-        block_cost(self.input, self.output_dims(), [Cost::of(&self.primary)?, Cost::of(&self.cheap)?])
+        let mut costs = [Cost::of(&self.primary)?, Cost::default(), Cost::default()];
+        for (cost, part) in costs[1..].iter_mut().zip(self.cheap_parts()) {
+            *cost = part.map_or(Ok(Cost::default()), |part| Cost::of(&part))?;
+        }
+        block_cost(self.input, self.output_dims(), costs)
     }
 
     fn build(&self, b: &mut Builder<'_>, weights: &GhostWeights<'_>, from: Port, to: Port) -> Result<(), Error> {
-        let (m, rest) = (self.primary.c_out, self.cheap.c_out);
-        let primary = to.channels(0, m);
-        b.conv(&self.primary, &weights.primary, self.activation, from, primary)?;
-        b.conv(&self.cheap, &weights.cheap, self.activation, primary, to.channels(m, rest))
+        weights.cheap.check(&self.cheap)?;
+        let m = self.primary.c_out;
+        b.conv(&self.primary, &weights.primary, self.activation, from, to.channels(0, m))?;
+        let taps = self.cheap.kh * self.cheap.kw;
+        // Channels of the convolution that have been filtered, and filters that have been used.
+        let (mut done, mut used) = (0, 0);
+        for part in self.cheap_parts().into_iter().flatten() {
+            let filters = used..used + part.c_out;
+            let weights = Filter {
+                weights: &weights.cheap.weights[filters.start * taps..filters.end * taps],
+                bias: weights.cheap.bias.map(|b| &b[filters]),
+            };
+            let (from, to) = (to.channels(done, part.c_in), to.channels(m + used, part.c_out));
+            b.conv(&part, &weights, self.activation, from, to)?;
+            (done, used) = (done + part.c_in, used + part.c_out);
+        }
+        Ok(())
     }
 }
 
 /// Weights of a Ghost module.
 #[derive(Clone, Copy, Debug)]
 pub struct GhostWeights<'a> {
-    /// `[m][c][kernel][kernel]` with `m = c_out / ratio`
+    /// `[m][c][kernel][kernel]` with `m = c_out / ratio`, rounded up
     pub primary: Filter<'a>,
-    /// `[m·(ratio - 1)][1][cheap][cheap]`
+    /// `[m·(ratio - 1)][1][cheap][cheap]`; where these are more than `c_out - m`, the last ones are not used.
     pub cheap: Filter<'a>,
 }
 
@@ -150,9 +181,8 @@ impl GhostBottleneckShape {
     /// `kernel` x `kernel` with this stride and a pointwise one.
     ///
     /// # Errors
-    /// As [`Conv2dShape::check`]; channels that are not even; an even kernel.
+    /// As [`Conv2dShape::check`]; fewer than two channels; an even kernel.
     pub fn new(input: Dims, expanded: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Self, Error> {
-        multiple("expanded channels", expanded, 2)?;
         let expand = GhostShape::new(input, expanded, 2, 1, 3, 1, Activation::Relu)?;
         let wide = expand.output_dims();
         let filter = if stride == 1 { None } else { Some(depthwise(wide, kernel, stride)?) };
@@ -301,15 +331,10 @@ impl GhostBottleneckPlan {
                 b.conv_and_add(project, &shortcut.pointwise, epilogue, filtered, Some(main), y)?;
             }
             (None, None) => {
-                // The cheap filters read what the shortcut has not been added to yet.
-                let [primary, cheap] = shape.project.convolutions();
-                let (m, rest) = (primary.c_out, cheap.c_out);
-                let some = b.tensor(output_of(&primary)?)?;
-                b.conv(&primary, &weights.project.primary, Activation::None, last, some)?;
-                b.add(some, x.channels(0, m), y.channels(0, m))?;
-                let epilogue = Epilogue::NONE.with_residual(Residual::AfterActivation);
-                let (x, y) = (x.channels(m, rest), y.channels(m, rest));
-                b.conv_and_add(&cheap, &weights.project.cheap, epilogue, some, Some(x), y)?;
+                // A pass over rows that lie in cache: an epilogue would add a few channels of each pixel at a time.
+                let main = b.tensor(shape.output_dims())?;
+                shape.project.build(&mut b, &weights.project, last, main)?;
+                b.add(main, x, y)?;
             }
             (_, found) => return Err(presence("shortcut weights", found.is_some())),
         }

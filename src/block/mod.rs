@@ -47,6 +47,8 @@ pub use ghost::{
     GhostBottleneckPlan, GhostBottleneckShape, GhostBottleneckWeights, GhostPlan, GhostShape, GhostShortcut,
     GhostWeights,
 };
+pub(crate) use program::Program;
+
 pub use inverted_residual::{InvertedResidualPlan, InvertedResidualShape, InvertedResidualWeights};
 pub use separable::{SeparablePlan, SeparableShape, SeparableWeights};
 pub use shuffle_v1::{ShuffleV1Plan, ShuffleV1Shape, ShuffleV1Weights};
@@ -192,23 +194,10 @@ macro_rules! block_plan {
                 self.program.run_with(pool, input, output, scratch)
             }
 
-            /// Computes on tensors that are given by their addresses, as [`Conv2dPlan`](crate::Conv2dPlan) does.
-            ///
-            /// # Errors
-            /// An executor that did not run every task.
-            ///
-            /// # Safety
-            /// As `Conv2dPlan::run_at`, without a residual.
+            /// The program, for a network that runs it by addresses. Of some blocks no network is made.
             #[allow(dead_code)]
-            pub(crate) unsafe fn run_at(
-                &self,
-                pool: &dyn $crate::parallel::Parallel,
-                input: $crate::plan::common::At<*const f32>,
-                output: $crate::plan::common::At<*mut f32>,
-                scratch: *mut f32,
-            ) -> Result<(), $crate::error::Error> {
-                // SAFETY: as the caller promises.
-                unsafe { self.program.run_at(pool, input, output, scratch) }
+            pub(crate) fn into_program(self) -> $crate::block::program::Program {
+                self.program
             }
 
             /// Floats of scratch that a run needs, all parts together.

@@ -86,6 +86,11 @@ impl Step {
         }
     }
 
+    /// Whether it is a depthwise convolution.
+    pub(super) fn is_depthwise(&self) -> bool {
+        matches!(&self.op, Op::Conv(plan) if plan.shape().is_depthwise())
+    }
+
     fn window(&self) -> Option<&Conv2dShape> {
         match &self.op {
             Op::Conv(plan) => Some(plan.shape()),

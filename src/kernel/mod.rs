@@ -9,6 +9,7 @@ use crate::isa::{Caches, Isa};
 use crate::pack::{Aligned, Source};
 use crate::shape::Conv2dShape;
 use crate::tensor::{Layout, Strides};
+use core::ops::Range;
 
 /// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
 /// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory.
@@ -77,6 +78,17 @@ impl Problem {
         Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches: Caches::detect(), winograd: false })
     }
 
+    /// The problem of some output rows of one image. Its input begins with the first row that they read
+    /// ([`Conv2dShape::input_rows`]).
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Problem {
+        Problem { shape: self.shape.rows(rows.clone()), oh: rows.len(), ..self.clone() }
+    }
+
+    /// The problem of as many rows as a call computes, for the choice of a kernel.
+    pub(crate) fn at_most_rows(&self, rows: usize) -> Problem {
+        if rows < self.oh { self.rows(0..rows.max(1)) } else { self.clone() }
+    }
+
     /// Elements of one output channel's filter.
     pub(crate) fn k(&self) -> usize {
         self.cg_in * self.shape.kh * self.shape.kw
@@ -112,7 +124,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// This part's share of `units`.
-    pub(crate) fn range(self, units: usize) -> core::ops::Range<usize> {
+    pub(crate) fn range(self, units: usize) -> Range<usize> {
         Shares::new(units, self.of).range(self.index)
     }
 }
@@ -136,7 +148,7 @@ impl Shares {
     }
 
     /// Share number `index`.
-    pub(crate) fn range(self, index: usize) -> core::ops::Range<usize> {
+    pub(crate) fn range(self, index: usize) -> Range<usize> {
         let first = index * self.each + index.min(self.more);
         first..first + self.each + usize::from(index < self.more)
     }

@@ -1,21 +1,20 @@
 //! Which operations of a network run as one block, so that what lies between them stays in cache.
 
-use super::{Graph, Node, Op};
-use crate::block::{InvertedResidualShape, SeparableShape, SqueezeExcite};
-use crate::epilogue::{Activation, Epilogue, Residual};
-use crate::plan::Pooling;
-use crate::shape::Conv2dShape;
+use super::patterns::{Found, find};
+use super::{Graph, Op};
+use crate::block::{
+    BottleneckPlan, BottleneckShape, BottleneckWeights, Filter, GhostBottleneckPlan, GhostBottleneckShape,
+    GhostBottleneckWeights, GhostShortcut, GhostWeights, InvertedResidualPlan, InvertedResidualShape,
+    InvertedResidualWeights, Program, SeparablePlan, SeparableShape, SeparableWeights, ShuffleV1Plan, ShuffleV1Shape,
+    ShuffleV1Weights, ShuffleV2Left, ShuffleV2Plan, ShuffleV2Shape, ShuffleV2Weights, SqueezeExciteWeights,
+};
+use crate::error::Error;
+use crate::isa::Caches;
+use crate::plan::Options;
+use crate::tensor::{Dims, Layout};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// A block, with the numbers of its convolutions in the whole graph.
-#[derive(Clone, Debug)]
-pub(super) enum Block {
-    /// Depthwise, pointwise.
-    Separable { shape: SeparableShape, nodes: [usize; 2] },
-    /// Expansion, depthwise, projection; the two layers of squeeze-and-excite.
-    Inverted { shape: InvertedResidualShape, expand: Option<usize>, nodes: [usize; 2], squeeze: Option<[usize; 2]> },
-}
 
 /// A graph whose blocks are nodes.
 pub(super) struct Fused {
@@ -23,17 +22,18 @@ pub(super) struct Fused {
     /// For every node of it: its number in the whole graph, or that of the last operation of the block.
     pub numbers: Vec<usize>,
     /// For every node of it: the block that it stands for.
-    pub blocks: Vec<Option<Block>>,
+    pub blocks: Vec<Option<Found>>,
 }
 
 /// The graph with its blocks found, or as it is.
-pub(super) fn fuse(graph: &Graph, fuses: bool) -> Fused {
-    let mut readers = vec![0usize; graph.nodes.len() + 1];
+pub(super) fn fuse(graph: &Graph, options: &Options<'_>) -> Fused {
+    let fuses = options.fused && options.kernel.is_none();
     let mut joined = vec![false; graph.nodes.len() + 1];
-    for node in &graph.nodes {
+    let mut last_reader = vec![0; graph.nodes.len() + 1];
+    for (i, node) in graph.nodes.iter().enumerate() {
         for &t in &node.inputs {
-            readers[t] += 1;
             joined[t] |= node.op == Op::Concat;
+            last_reader[t] = i;
         }
     }
     let mut nodes = Vec::new();
@@ -42,117 +42,148 @@ pub(super) fn fuse(graph: &Graph, fuses: bool) -> Fused {
     let mut tensors = vec![0; graph.nodes.len() + 1];
     let mut i = 0;
     while i < graph.nodes.len() {
-        // What a block writes must not lie among what it reads, as parts of a concatenation may.
-        let found = if fuses { find(graph, i, &readers) } else { None };
-        let (end, block) = match found {
-            Some((end, block)) if !joined[end + 1] => (end, Some(block)),
-            _ => (i, None),
+        // Nobody else reads what lies within a block. What it writes must not lie among what it reads, as parts of a
+        // concatenation may.
+        let accept = |b: &Found| {
+            let inside = (i..b.end).all(|n| last_reader[n + 1] <= b.end);
+            inside && !joined[b.end + 1] && !is_better_apart(b, options)
         };
-        let (first, last) = (&graph.nodes[i], &graph.nodes[end]);
-        let inputs = if block.is_some() { &first.inputs[..1] } else { &first.inputs[..] };
-        let inputs = inputs.iter().map(|&t| tensors[t]).collect();
-        nodes.push(Node { inputs, ..last.clone() });
+        let found = if fuses { find(graph, i, accept) } else { None };
+        let end = found.as_ref().map_or(i, |b| b.end);
+        let mut node = graph.nodes[end].clone();
+        match &found {
+            Some(block) => {
+                node.inputs = vec![tensors[block.input]];
+                // Of the operation only that it is one matters from here on: a block that ends with a concatenation writes
+                // its output itself.
+                node.op = Op::Add;
+            }
+            None => node.inputs.iter_mut().for_each(|t| *t = tensors[*t]),
+        }
+        nodes.push(node);
         numbers.push(end);
-        blocks.push(block);
+        blocks.push(found);
         tensors[end + 1] = nodes.len();
         i = end + 1;
     }
     Fused { graph: Graph { nodes, ..graph.clone() }, numbers, blocks }
 }
 
-/// The block that begins at a node, and its last node.
-fn find(graph: &Graph, start: usize, readers: &[usize]) -> Option<(usize, Block)> {
-    let (mut at, input) = (start, graph.nodes[start].inputs[0]);
-    let conv = |i: usize| match graph.nodes.get(i)?.op {
-        Op::Convolution { shape, epilogue } => Some((shape, epilogue)),
-        _ => None,
-    };
-    // Read by the next operation alone, which is the next node.
-    let follows = |i: usize, times: usize| {
-        graph.nodes.get(i + 1).is_some_and(|n| n.inputs[0] == i + 1) && readers[i + 1] == times
-    };
-    let (mut shape, mut epilogue) = conv(at)?;
-    let mut expand = None;
-    if shape.is_pointwise() && shape.groups == 1 && epilogue.residual == Residual::None && follows(at, 1) {
-        expand = Some((at, shape, epilogue.activation));
-        at += 1;
-        (shape, epilogue) = conv(at)?;
-    }
-    let (depthwise, dw, activation) = (at, shape, epilogue.activation);
-    if !dw.is_depthwise() || epilogue.residual != Residual::None {
-        return None;
-    }
-    let mut squeeze = None;
-    if let Some((se, last)) = find_squeeze(graph, at, readers) {
-        squeeze = Some(se);
-        at = last;
-    } else if !follows(at, 1) {
-        return None;
-    }
-    if squeeze.is_some() && !follows(at, 1) {
-        return None;
-    }
-    let last = at + 1;
-    let (project, end) = conv(last)?;
-    if !project.is_pointwise() || project.groups != 1 {
-        return None;
-    }
-    let dims = graph.dims(input);
-    let nodes = [depthwise, last];
-    let residual = match end.residual {
-        Residual::None => false,
-        Residual::AfterActivation if graph.nodes[last].inputs[1] == input => true,
-        _ => return None,
-    };
-    if expand.is_none() && squeeze.is_none() && !residual {
-        let block = SeparableShape::new(dims, project.c_out, dw.kh, dw.stride[0], activation).ok()?;
-        let block = block.activations(activation, end.activation).ok()?;
-        let same = block.convolutions() == [(dw, activation), (project, end.activation)];
-        return same.then_some((last, Block::Separable { shape: block, nodes }));
-    }
-    if end.activation != Activation::None || expand.is_some_and(|e| e.2 != activation) {
-        return None;
-    }
-    let mut block = InvertedResidualShape::new(dims, dw.c_in, project.c_out, dw.kh, dw.stride[0], activation).ok()?;
-    if let Some((se, _)) = squeeze {
-        block = block.squeeze_excite(se).ok()?;
-    }
-    if !residual {
-        block = block.without_residual();
-    }
-    let expansion = expand.map(|e| e.1);
-    let same = (block.expand(), block.depthwise(), block.project()) == (expansion, dw, project);
-    if !same || block.has_residual() != residual {
-        return None;
-    }
-    let (expand, squeeze) = (expand.map(|e| e.0), squeeze.map(|s| s.1));
-    Some((last, Block::Inverted { shape: block, expand, nodes, squeeze }))
+/// Whether two operations take less memory apart, and one thread does them as fast: where the tensor between them is no larger
+/// than those before and after it, which are needed at once if the operations are a block; and where the first tensor is
+/// larger than the second cache, so that no turns of a few rows read it from there.
+fn is_better_apart(found: &Found, options: &Options<'_>) -> bool {
+    let Block::Separable(shape, _) = &found.block else { return false };
+    let len = |d: Dims| d.h.saturating_mul(d.w).saturating_mul(d.c);
+    let (input, output) = (shape.input_dims(), shape.output_dims());
+    let between = Dims { c: input.c, ..output };
+    let large = len(input) > Caches::detect().l2 / size_of::<f32>();
+    options.threads == 1 && large && len(between) <= len(input).min(len(output))
 }
 
-/// The squeeze-and-excite of the output of node `at`: itself with the numbers of its layers, and its last node.
-fn find_squeeze(graph: &Graph, at: usize, readers: &[usize]) -> Option<((SqueezeExcite, [usize; 2]), usize)> {
-    // Average, two layers, scale: each reads the one before, and the last reads the map as well.
-    let nodes = graph.nodes.get(at + 1..at + 5)?;
-    let reads = |n: usize, inputs: &[usize]| nodes[n].inputs == inputs;
-    let map = at + 1;
-    let chained = reads(0, &[map]) && reads(1, &[map + 1]) && reads(2, &[map + 2]) && reads(3, &[map, map + 3]);
-    if !chained || readers[map] != 2 || (1..4).any(|i| readers[map + i] != 1) {
-        return None;
-    }
-    let layer = |n: usize, c_in: usize| match nodes[n].op {
-        Op::Convolution { shape, epilogue: Epilogue { activation, residual: Residual::None } } => {
-            let same = shape == Conv2dShape::new(shape.n, 1, 1, c_in, shape.c_out, [1, 1]);
-            same.then_some((shape.c_out, activation))
+/// Convolutions of a block by their numbers in the whole graph, each where the block's weights have it.
+#[derive(Clone, Debug)]
+pub(super) enum Block {
+    /// Depthwise, pointwise.
+    Separable(SeparableShape, [usize; 2]),
+    /// Expansion, depthwise, projection.
+    Inverted { shape: InvertedResidualShape, expand: Option<usize>, nodes: [usize; 2], squeeze: Option<[usize; 2]> },
+    /// Both convolutions of both modules; depthwise between them; depthwise and pointwise of the shortcut.
+    Ghost {
+        shape: Box<GhostBottleneckShape>,
+        modules: [[usize; 2]; 2],
+        depthwise: Option<usize>,
+        squeeze: Option<[usize; 2]>,
+        shortcut: Option<[usize; 2]>,
+    },
+    /// Pointwise, depthwise, pointwise.
+    ShuffleV1(ShuffleV1Shape, [usize; 3]),
+    /// The same; depthwise and pointwise of the other branch.
+    ShuffleV2(ShuffleV2Shape, [usize; 3], Option<[usize; 2]>),
+    /// Reduction, spatial, expansion; shortcut.
+    Bottleneck(BottleneckShape, [usize; 3], Option<usize>),
+}
+
+impl Block {
+    /// What it is, as the kernel of a step.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Block::Separable(..) => "separable block",
+            Block::Inverted { .. } => "inverted residual",
+            Block::Ghost { .. } => "ghost bottleneck",
+            Block::ShuffleV1(..) => "shuffle unit v1",
+            Block::ShuffleV2(..) => "shuffle unit v2",
+            Block::Bottleneck(..) => "bottleneck",
         }
-        _ => None,
-    };
-    let dims = graph.dims(map);
-    match nodes[0].op {
-        Op::Pool { pooling: Pooling::Average, shape } if [shape.kh, shape.kw] == [dims.h, dims.w] => {}
-        _ => return None,
     }
-    let (squeeze, activation) = layer(1, dims.c)?;
-    let (c, gate) = layer(2, squeeze)?;
-    let whole = c == dims.c && nodes[3].op == Op::Scale;
-    whole.then_some(((SqueezeExcite { squeeze, activation, gate }, [at + 2, at + 3]), at + 4))
+
+    /// Its plan; `filter` gives the weights of a node of the whole graph.
+    ///
+    /// # Errors
+    /// What `filter` and the plan's `new` refuse.
+    pub(super) fn program<'w>(
+        &self,
+        layout: Layout,
+        mut filter: impl FnMut(usize) -> Result<Filter<'w>, Error>,
+        options: &Options<'_>,
+    ) -> Result<Program, Error> {
+        let squeezes = |squeeze: &Option<[usize; 2]>, filter: &mut dyn FnMut(usize) -> Result<Filter<'w>, Error>| {
+            squeeze
+                .map(|[reduce, expand]| {
+                    Ok::<_, Error>(SqueezeExciteWeights { reduce: filter(reduce)?, expand: filter(expand)? })
+                })
+                .transpose()
+        };
+        Ok(match self {
+            Block::Separable(shape, [depthwise, pointwise]) => {
+                let weights = SeparableWeights { depthwise: filter(*depthwise)?, pointwise: filter(*pointwise)? };
+                SeparablePlan::new(shape, layout, &weights, options)?.into_program()
+            }
+            Block::Inverted { shape, expand, nodes: [depthwise, project], squeeze } => {
+                let expand = expand.map(&mut filter).transpose()?;
+                let squeeze_excite = squeezes(squeeze, &mut filter)?;
+                let (depthwise, project) = (filter(*depthwise)?, filter(*project)?);
+                let weights = InvertedResidualWeights { expand, depthwise, squeeze_excite, project };
+                InvertedResidualPlan::new(shape, layout, &weights, options)?.into_program()
+            }
+            Block::Ghost { shape, modules, depthwise, squeeze, shortcut } => {
+                let squeeze_excite = squeezes(squeeze, &mut filter)?;
+                let depthwise = depthwise.map(&mut filter).transpose()?;
+                let shortcut = match shortcut {
+                    Some([depthwise, pointwise]) => {
+                        Some(GhostShortcut { depthwise: filter(*depthwise)?, pointwise: filter(*pointwise)? })
+                    }
+                    None => None,
+                };
+                let mut module = |[primary, cheap]: [usize; 2]| {
+                    Ok::<_, Error>(GhostWeights { primary: filter(primary)?, cheap: filter(cheap)? })
+                };
+                let (expand, project) = (module(modules[0])?, module(modules[1])?);
+                let weights = GhostBottleneckWeights { expand, depthwise, squeeze_excite, project, shortcut };
+                GhostBottleneckPlan::new(shape, layout, &weights, options)?.into_program()
+            }
+            Block::ShuffleV1(shape, [reduce, depthwise, expand]) => {
+                let (reduce, depthwise, expand) = (filter(*reduce)?, filter(*depthwise)?, filter(*expand)?);
+                let weights = ShuffleV1Weights { reduce, depthwise, expand };
+                ShuffleV1Plan::new(shape, layout, &weights, options)?.into_program()
+            }
+            Block::ShuffleV2(shape, [expand, depthwise, project], left) => {
+                let (expand, depthwise, project) = (filter(*expand)?, filter(*depthwise)?, filter(*project)?);
+                let left = match left {
+                    Some([depthwise, project]) => {
+                        Some(ShuffleV2Left { depthwise: filter(*depthwise)?, project: filter(*project)? })
+                    }
+                    None => None,
+                };
+                let weights = ShuffleV2Weights { expand, depthwise, project, left };
+                ShuffleV2Plan::new(shape, layout, &weights, options)?.into_program()
+            }
+            Block::Bottleneck(shape, [reduce, spatial, expand], shortcut) => {
+                let (reduce, spatial, expand) = (filter(*reduce)?, filter(*spatial)?, filter(*expand)?);
+                let shortcut = shortcut.map(filter).transpose()?;
+                let weights = BottleneckWeights { reduce, spatial, expand, shortcut };
+                BottleneckPlan::new(shape, layout, &weights, options)?.into_program()
+            }
+        })
+    }
 }

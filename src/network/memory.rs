@@ -46,9 +46,16 @@ pub(super) struct Memory {
     pub copy_output: bool,
     /// Floats of the block.
     pub len: usize,
-    /// The most floats that are in use at once, which no arrangement can go below.
+    /// For every node, the floats that are in use while it is computed.
+    pub used: Vec<usize>,
+    /// The most of them, which no arrangement can go below.
     pub least: usize,
 }
+
+/// Part of the memory that tensors need at the peak by which scratch may raise it: strips of blocks are cut to fit. Where a
+/// network's memory is at its peak, a tenth is some 16 rows of its first maps; below that the turns of a block get so low
+/// that it takes longer. All other blocks have the room that the peak leaves them.
+const SCRATCH: usize = 10;
 
 /// Buffers by their use over time.
 struct Use {
@@ -58,7 +65,7 @@ struct Use {
 }
 
 impl Memory {
-    /// Plans for a graph with at least one node, each of which needs this many floats of scratch while it is computed. With
+    /// Plans for a graph with at least one node, each of which needs this many floats of scratch while it is computed, if any of them does. With
     /// `own_output` the last tensor lies in the block.
     pub fn new(graph: &Graph, scratch: &[usize], own_output: bool) -> Result<Memory, Error> {
         let tensors = graph.nodes.len() + 1;
@@ -66,9 +73,10 @@ impl Memory {
             slots: (0..tensors).map(|t| Slot { buffer: t, channel: 0 }).collect(),
             buffers: (0..tensors).map(|t| (Place::Nowhere, graph.dims(t))).collect(),
             copies: Vec::new(),
-            scratch: vec![0; scratch.len()],
+            scratch: vec![0; graph.nodes.len()],
             copy_output: false,
             len: 0,
+            used: Vec::new(),
             least: 0,
         };
         memory.buffers[0].0 = Place::Input;
@@ -160,36 +168,59 @@ impl Memory {
             }),
         );
 
-        // The largest first, each at the lowest place that is free all its time.
-        let mut order: Vec<usize> = (0..uses.len()).filter(|&b| uses[b].is_some()).collect();
-        order.sort_by_key(|&b| core::cmp::Reverse(uses[b].as_ref().map(|u| u.len)));
-        let mut done: Vec<(usize, &Use)> = Vec::new();
-        for b in order {
-            let Some(u) = &uses[b] else { continue };
-            let mut at = 0;
-            // `done` is sorted by place.
-            for (other, v) in &done {
-                if v.first <= u.last && u.first <= v.last {
-                    if at + u.len <= *other {
-                        break;
-                    }
-                    at = at.max(other + v.len);
-                }
-            }
+        // Tensors and scratch alike, or scratch after all tensors: neither is the better order for all networks.
+        let (mut places, mut len) = place(&uses, |_| false)?;
+        let other = place(&uses, |b| b >= tensors)?;
+        if other.1 < len {
+            (places, len) = other;
+        }
+        self.len = len;
+        for (b, at) in places {
             match b.checked_sub(tensors) {
                 None => self.buffers[b].0 = Place::Block(at),
                 Some(node) => self.scratch[node] = at,
             }
-            let most = isize::MAX as usize / size_of::<f32>();
-            let top = at.checked_add(u.len).filter(|&t| t <= most);
-            self.len = self.len.max(top.ok_or(Error::Overflow { argument: "scratch", value: u.len })?);
-            let index = done.partition_point(|d| d.0 < at);
-            done.insert(index, (at, u));
         }
-        let at_once = |time| done.iter().filter(|d| d.1.first <= time && time <= d.1.last).map(|d| d.1.len).sum();
-        self.least = (0..=end).map(at_once).max().unwrap_or(0);
+        let at_once = |time| uses.iter().flatten().filter(|u| u.first <= time && time <= u.last).map(|u| u.len).sum();
+        self.used = (0..=end).map(at_once).collect();
+        self.least = self.used.iter().copied().max().unwrap_or(0);
         Ok(())
     }
+
+    /// Floats of scratch that a node may have, of the memory planned without scratch.
+    pub fn room(&self, node: usize) -> usize {
+        self.least + self.least / SCRATCH - self.used[node]
+    }
+}
+
+/// Places of buffers, and the floats of the block that holds them: the largest first, each at the lowest place that is free
+/// all its time, those that are `late` after all others.
+///
+/// # Errors
+/// A block larger than memory.
+fn place(uses: &[Option<Use>], late: impl Fn(usize) -> bool) -> Result<(Vec<(usize, usize)>, usize), Error> {
+    let mut order: Vec<(usize, &Use)> = uses.iter().enumerate().filter_map(|(b, u)| Some((b, u.as_ref()?))).collect();
+    order.sort_by_key(|&(b, u)| (late(b), core::cmp::Reverse(u.len)));
+    let (mut places, mut len) = (Vec::new(), 0);
+    // Sorted by place.
+    let mut done: Vec<(usize, &Use)> = Vec::new();
+    for (b, u) in order {
+        let mut at = 0;
+        for (other, v) in &done {
+            if v.first <= u.last && u.first <= v.last {
+                if at + u.len <= *other {
+                    break;
+                }
+                at = at.max(other + v.len);
+            }
+        }
+        let most = isize::MAX as usize / size_of::<f32>();
+        let top = at.checked_add(u.len).filter(|&t| t <= most);
+        len = len.max(top.ok_or(Error::Overflow { argument: "scratch", value: u.len })?);
+        places.push((b, at));
+        done.insert(done.partition_point(|d| d.0 < at), (at, u));
+    }
+    Ok((places, len))
 }
 
 /// The tensor whose buffer a concatenation can take: one input is a piece of it that stays where it is, and what lies at

@@ -13,6 +13,7 @@ mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod names;
+mod patterns;
 mod plan;
 mod resnet;
 mod shufflenet_v1;

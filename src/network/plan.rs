@@ -1,11 +1,9 @@
 //! The plan of a whole network: a plan for every operation, and one block of memory for all that lies between them.
 
-use super::fusion::{Block, Fused, fuse};
+use super::fusion::{Fused, fuse};
 use super::memory::{Memory, Place, Slot};
 use super::{Graph, Network, Node, Op, weights};
-use crate::block::{
-    Filter, InvertedResidualPlan, InvertedResidualWeights, SeparablePlan, SeparableWeights, SqueezeExciteWeights,
-};
+use crate::block::{Filter, Program};
 use crate::cost::Cost;
 use crate::error::{Error, Expected, Value};
 use crate::parallel::{Parallel, Serial};
@@ -64,12 +62,9 @@ struct Step {
     work: Work,
     inputs: [Slot; 2],
     output: Slot,
-    /// Size of the first input.
-    input: Dims,
     dims: Dims,
     /// Where in the block its scratch begins.
     scratch: usize,
-    scratch_len: usize,
 }
 
 enum Work {
@@ -77,8 +72,8 @@ enum Work {
     Pool(PoolPlan),
     Elementwise(ElementwisePlan),
     Shuffle(ChannelShufflePlan),
-    Separable(SeparablePlan),
-    Inverted(InvertedResidualPlan),
+    /// Operations that run as one, under a name.
+    Block(Program, &'static str),
     /// A pooling of windows of one pixel.
     Copy(PoolPlan),
     /// The output lies where the inputs do.
@@ -97,8 +92,10 @@ impl NetworkPlan {
     /// none added. [`Weights`](super::Weights) has tensors drawn from a seed, or published ones; what the caller's own file
     /// calls by other names the closure can translate.
     ///
-    /// Depthwise separable blocks and inverted residuals run as one block each, unless [`Options::fused`] is off; the results
-    /// are the same but for rounding. `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
+    /// Depthwise separable blocks, inverted residuals, Ghost bottlenecks, units of ShuffleNet and bottlenecks of ResNet run as
+    /// one [block](crate::block) each, unless [`Options::fused`] is off; the results are the same but for rounding. Strips of
+    /// blocks are only as high as leaves the peak of the memory near what the tensors between blocks need.
+    /// `options` apply to every layer; a kernel asked for by name is an error unless all layers are convolutions that it
     /// computes.
     ///
     /// # Errors
@@ -117,7 +114,7 @@ impl NetworkPlan {
         };
         // In one pixel, channels lie next to each other in either layout, if not in a view of the caller's.
         let own_output = layout == Layout::Nchw && one_pixel(last.dims);
-        let Fused { graph: fused, numbers, blocks } = fuse(graph, options.fused && options.kernel.is_none());
+        let Fused { graph: fused, numbers, blocks } = fuse(graph, options);
         let mut plan = NetworkPlan {
             layout,
             steps: Vec::new(),
@@ -138,9 +135,20 @@ impl NetworkPlan {
             Ok(Filter { weights: weight, bias: weights(&format!("{name}.bias")) })
         };
         let (mut works, mut scratch) = (Vec::new(), Vec::new());
+        let tensors = Memory::new(&fused, &[], own_output)?;
         for (i, node) in fused.nodes.iter().enumerate() {
             let (work, len) = match &blocks[i] {
-                Some(block) => plan.block(block, &filter, options)?,
+                Some(found) => {
+                    let filter = |number| {
+                        let found: Filter<'w> = filter(number)?;
+                        plan.packed_len += found.weights.len() + found.bias.map_or(0, <[f32]>::len);
+                        Ok(found)
+                    };
+                    let options = Options { strip_floats: Some(tensors.room(i)), ..*options };
+                    let program = found.block.program(layout, filter, &options)?;
+                    let scratch = program.scratch_len();
+                    (Work::Block(program, found.block.name()), scratch)
+                }
                 None => plan.work(&fused, node, || filter(numbers[i]), options)?,
             };
             works.push(work);
@@ -160,10 +168,8 @@ impl NetworkPlan {
                 work,
                 inputs: [slot(0), slot(1)],
                 output: memory.slots[i + 1],
-                input: fused.dims(node.inputs[0]),
                 dims: node.dims,
                 scratch: memory.scratch[i],
-                scratch_len: scratch[i],
             });
         }
         if memory.copy_output {
@@ -186,16 +192,7 @@ impl NetworkPlan {
         let Dims { n, c, h, w } = dims;
         let shape = Conv2dShape::new(n, h, w, c, c, [1, 1]).groups(c);
         let work = Work::Copy(PoolPlan::new(Pooling::Max, &shape, self.layout, options)?);
-        self.steps.push(Step {
-            name,
-            work,
-            inputs: [from; 2],
-            output: to,
-            input: dims,
-            dims,
-            scratch: 0,
-            scratch_len: 0,
-        });
+        self.steps.push(Step { name, work, inputs: [from; 2], output: to, dims, scratch: 0 });
         Ok(())
     }
 
@@ -227,45 +224,6 @@ impl NetworkPlan {
             Op::Shuffle { groups } => Work::Shuffle(ChannelShufflePlan::new(groups, input, self.layout, options)?),
             Op::Concat | Op::Channels { .. } => Work::Nothing,
         };
-        Ok((work, scratch))
-    }
-
-    /// The plan of a block.
-    fn block<'w>(
-        &mut self,
-        block: &Block,
-        filter: &impl Fn(usize) -> Result<Filter<'w>, Error>,
-        options: &Options<'_>,
-    ) -> Result<(Work, usize), Error> {
-        let mut len = 0;
-        let mut filter = |number: usize| {
-            let found = filter(number)?;
-            len += found.weights.len() + found.bias.map_or(0, <[f32]>::len);
-            Ok(found)
-        };
-        let (work, scratch) = match block {
-            Block::Separable { shape, nodes } => {
-                let weights = SeparableWeights { depthwise: filter(nodes[0])?, pointwise: filter(nodes[1])? };
-                let plan = SeparablePlan::new(shape, self.layout, &weights, options)?;
-                let scratch = plan.scratch_len();
-                (Work::Separable(plan), scratch)
-            }
-            Block::Inverted { shape, expand, nodes, squeeze } => {
-                let expand = expand.map(&mut filter).transpose()?;
-                let squeeze_excite = match squeeze {
-                    Some([reduce, expand]) => {
-                        Some(SqueezeExciteWeights { reduce: filter(*reduce)?, expand: filter(*expand)? })
-                    }
-                    None => None,
-                };
-                let (depthwise, project) = (filter(nodes[0])?, filter(nodes[1])?);
-                let weights = InvertedResidualWeights { expand, depthwise, squeeze_excite, project };
-                let plan = InvertedResidualPlan::new(shape, self.layout, &weights, options)?;
-                let scratch = plan.scratch_len();
-                (Work::Inverted(plan), scratch)
-            }
-        };
-        self.packed_len += len;
         Ok((work, scratch))
     }
 
@@ -380,38 +338,9 @@ impl NetworkPlan {
                 Work::Pool(plan) | Work::Copy(plan) => plan.run_at(pool, read(0), output),
                 Work::Elementwise(plan) => plan.run_at(pool, read(0), read(1), output),
                 Work::Shuffle(plan) => plan.run_at(pool, read(0), output),
-                Work::Separable(plan) => {
-                    let (input, mut output, scratch) = self.views(step, run)?;
-                    plan.run_with(pool, &input, &mut output, scratch)
-                }
-                Work::Inverted(plan) => {
-                    let (input, mut output, scratch) = self.views(step, run)?;
-                    plan.run_with(pool, &input, &mut output, scratch)
-                }
+                Work::Block(program, _) => program.run_at(pool, read(0), output, run.block.wrapping_add(step.scratch)),
                 Work::Nothing => Ok(()),
             }
-        }
-    }
-
-    /// The tensors of a block as views, and the scratch of the kernels.
-    ///
-    /// # Safety
-    /// As [`step`](Self::step); input and output of the step lie in different buffers.
-    unsafe fn views<'a>(&self, step: &Step, run: &'a mut Run) -> Result<(View<'a>, ViewMut<'a>, &'a mut [f32]), Error> {
-        let span = |at: &At<*mut f32>, d: Dims| {
-            let s = at.strides;
-            (d.n - 1) * s.image + (d.h - 1) * s.row + (d.w - 1) * s.pixel + (d.c - 1) * s.channel + 1
-        };
-        let (input, output) = (self.at(step.inputs[0], run), self.at(step.output, run));
-        let dims = step.input;
-        // SAFETY: each slice ends with the last element of its tensor. Buffers and scratch do not overlap while they are in
-        // use, and the caller's tensors are borrowed for the whole run.
-        unsafe {
-            let from = core::slice::from_raw_parts(input.data, span(&input, dims));
-            let to = core::slice::from_raw_parts_mut(output.data, span(&output, step.dims));
-            let scratch = core::slice::from_raw_parts_mut(run.block.wrapping_add(step.scratch), step.scratch_len);
-            let input = View::strided(self.layout, dims, input.strides, 0, from)?;
-            Ok((input, ViewMut::strided(self.layout, step.dims, output.strides, 0, to)?, scratch))
         }
     }
 
@@ -443,8 +372,7 @@ impl NetworkPlan {
                 Work::Pool(plan) | Work::Copy(plan) => plan.kernel_name(),
                 Work::Elementwise(plan) => plan.kernel_name(),
                 Work::Shuffle(plan) => plan.kernel_name(),
-                Work::Separable(_) => "separable block",
-                Work::Inverted(_) => "inverted residual",
+                Work::Block(_, name) => name,
                 Work::Nothing => return None,
             };
             Some((s.name.as_str(), kernel))

@@ -25,12 +25,22 @@ pub struct Options<'a> {
     pub(crate) winograd: bool,
     pub(crate) fused: bool,
     pub(crate) strip_rows: Option<usize>,
+    /// Of blocks in a network: at most this many floats in the strips of all parts, if at least one row fits.
+    pub(crate) strip_floats: Option<usize>,
 }
 
 impl<'a> Options<'a> {
     /// The best tier that this machine has under `LIGHTCONV_ISA`, one thread, any kernel.
     pub const fn new() -> Self {
-        Options { isa: None, threads: 1, kernel: None, winograd: false, fused: true, strip_rows: None }
+        Options {
+            isa: None,
+            threads: 1,
+            kernel: None,
+            winograd: false,
+            fused: true,
+            strip_rows: None,
+            strip_floats: None,
+        }
     }
 
     /// Kernels of this tier or of lower ones of the same machine. A tier that the machine lacks is an error. This
@@ -131,6 +141,22 @@ impl Conv2dPlan {
         epilogue: Epilogue,
         options: &Options<'_>,
     ) -> Result<Self, Error> {
+        Self::for_turns(shape, layout, weights, bias, epilogue, options, usize::MAX)
+    }
+
+    /// As [`new`](Self::new), with the kernel that is best where a call computes at most `rows` output rows.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub(crate) fn for_turns(
+        shape: &Conv2dShape,
+        layout: Layout,
+        weights: &[f32],
+        bias: Option<&[f32]>,
+        epilogue: Epilogue,
+        options: &Options<'_>,
+        rows: usize,
+    ) -> Result<Self, Error> {
         let winograd = options.winograd || options.kernel.is_some();
         let problem = Problem { winograd, ..Problem::new(shape, layout)? };
         let weight_len = shape.weight_len()?;
@@ -144,7 +170,7 @@ impl Conv2dPlan {
         }
         epilogue.activation.check()?;
         let cap = common::cap(options)?;
-        let kernel = registry::select(&problem, cap, options.kernel)?;
+        let kernel = registry::select(&problem.at_most_rows(rows), cap, options.kernel)?;
         let source = Source { weights, bias, cg_in: problem.cg_in, kh: shape.kh, kw: shape.kw };
         let packed = kernel.algorithm.pack(&problem, &source);
         let mut cost = Cost::of(shape)?;
@@ -282,10 +308,7 @@ impl Conv2dPlan {
     /// The problem of some output rows of one image. Its input begins with the first row that they read
     /// ([`Conv2dShape::input_rows`]).
     pub(crate) fn rows(&self, rows: Range<usize>) -> Problem {
-        let mut problem = self.problem.clone();
-        problem.shape = self.problem.shape.rows(rows.clone());
-        problem.oh = rows.len();
-        problem
+        self.problem.rows(rows)
     }
 
     /// Whether [`rows`](Self::rows) have the same bits, whatever rows are computed together. Not where outputs share

@@ -81,14 +81,16 @@ pub fn blocks(kind: usize) -> BoxedStrategy<Block> {
                 Block::InvertedResidual(shape)
             })
             .boxed(),
-        2 => (input(channels()), 1..=20usize, 2..=4usize, kernel(), kernel(), stride, activation())
-            .prop_map(|(x, m, ratio, k, d, s, a)| Block::Ghost(ok(GhostShape::new(x, m * ratio, ratio, k, d, s, a))))
+        2 => (input(channels()), 0..=70usize, 2..=4usize, kernel(), kernel(), stride, activation())
+            .prop_map(|(x, more, ratio, k, d, s, a)| {
+                Block::Ghost(ok(GhostShape::new(x, ratio + more, ratio, k, d, s, a)))
+            })
             .boxed(),
-        3 => (input((1..=12usize).prop_map(|c| 2 * c)), 1..=24usize, 1..=12usize, kernel(), stride, squeeze_excite())
+        3 => (input(2..=24usize), 2..=48usize, 2..=24usize, kernel(), stride, squeeze_excite())
             .prop_flat_map(|all| (Just(all), any::<bool>()))
             .prop_map(|((x, e, c, k, s, se), same)| {
-                let c = if same { x.c } else { 2 * c };
-                let mut shape = ok(GhostBottleneckShape::new(x, 2 * e, c, k, s));
+                let c = if same { x.c } else { c };
+                let mut shape = ok(GhostBottleneckShape::new(x, e, c, k, s));
                 if let Some(se) = se {
                     shape = ok(shape.squeeze_excite(se));
                 }

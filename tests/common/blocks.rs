@@ -236,8 +236,16 @@ impl Reference {
     fn ghost<T: Number>(&self, s: &GhostShape, w: &[Weights<T>], x: &Tensor<T>) -> Tensor<T> {
         let [primary, cheap] = s.convolutions();
         let first = self.conv(&primary, &w[0], s.activation(), x);
-        let second = self.conv(&cheap, &w[1], s.activation(), &first);
-        self.concat(&[&first, &second])
+        // One cheap filter after the other, as many as channels are missing.
+        let (taps, each) = (cheap.kh * cheap.kw, cheap.c_out / cheap.c_in);
+        let one = Conv2dShape { c_in: 1, c_out: 1, groups: 1, ..cheap };
+        let others = (0..s.output_dims().c - primary.c_out).map(|o| {
+            let weights = w[1].weights[o * taps..][..taps].to_vec();
+            let w = Weights { weights, bias: w[1].bias.as_ref().map(|b| vec![b[o]]) };
+            self.conv(&one, &w, s.activation(), &self.channels(&first, o / each, 1))
+        });
+        let others: Vec<_> = others.collect();
+        self.concat(&[&first].into_iter().chain(&others).collect::<Vec<_>>())
     }
 }
 
@@ -397,6 +405,19 @@ impl Block {
                 };
                 s.branches().iter().flatten().filter_map(conv).collect()
             }
+        }
+    }
+
+    /// Weights and biases that the block does not use: of cheap filters beyond its channels.
+    pub fn unused_parameters(&self) -> usize {
+        let of = |s: &GhostShape| {
+            let [primary, cheap] = s.convolutions();
+            (primary.c_out + cheap.c_out - s.output_dims().c) * (cheap.kh * cheap.kw + 1)
+        };
+        match self {
+            Block::Ghost(s) => of(s),
+            Block::GhostBottleneck(s) => of(&s.expand()) + of(&s.project()),
+            _ => 0,
         }
     }
 
