@@ -34,6 +34,8 @@ pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod grouped_lanes_nhwc;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
 pub(crate) mod igemm_nchw;
