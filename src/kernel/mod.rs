@@ -34,12 +34,13 @@ pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
-#[cfg(target_arch = "aarch64")]
-pub(crate) mod grouped_lanes_nhwc;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
+mod igemm_taps;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod lanes_nhwc;
 pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod shuffle;

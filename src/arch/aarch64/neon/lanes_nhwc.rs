@@ -1,11 +1,11 @@
-//! Grouped 3x3, NHWC, by lanes: see [`crate::kernel::grouped_lanes_nhwc`].
+//! 3x3 convolution by lanes, NHWC: see [`crate::kernel::lanes_nhwc`].
 //!
 //! The pixels of a tile are straight code, in assembly: from intrinsics the compiler makes an addition for every load and
 //! spills weights. Registers: 12 weights, up to 14 sums, six inputs. Four columns at a time, so that multiply-adds
 //! into one sum stand apart.
 
 use crate::kernel::NO_CLAMP;
-use crate::kernel::grouped_lanes_nhwc::{GroupedLanesNhwc, Tile};
+use crate::kernel::lanes_nhwc::{LanesNhwc, Tile};
 use core::arch::asm;
 
 /// Register of the weights of a kernel column and input channel.
@@ -66,7 +66,7 @@ macro_rules! end {
 macro_rules! micro {
     ($name:ident $stride:tt; $first:tt $($sum:tt)*) => {
         /// # Safety
-        /// As [`crate::kernel::grouped_lanes_nhwc::Micro`].
+        /// As [`crate::kernel::lanes_nhwc::Micro`].
         #[target_feature(enable = "neon")]
         unsafe fn $name(t: &Tile) {
             let (mut weights, mut input, mut output) = (t.weights, t.input, t.output);
@@ -74,8 +74,8 @@ macro_rules! micro {
             let (skipped, vector) = (t.first_row * t.row_len(), 4 + 3 * t.row_len());
             let back = t.row.wrapping_sub(4 * t.quads).wrapping_mul(4);
             for _ in 0..t.groups {
-                for channel in (0..t.group_out).step_by(4) {
-                    let channel = channel.min(t.group_out - 4);
+                for channel in (0..t.channels).step_by(4) {
+                    let channel = channel.min(t.channels - 4);
                     // SAFETY: by the contract of `Tile`: the columns between the first and the last of the window are readable,
                     // and those two where `ends` says so; four output channels of each pixel are writable.
                     unsafe {
@@ -138,7 +138,7 @@ macro_rules! micro {
                         weights = weights.add(vector);
                     }
                 }
-                output = output.wrapping_add(t.group_out);
+                output = output.wrapping_add(t.out_group);
                 input = input.wrapping_add(4 * t.quads);
             }
         }
@@ -147,7 +147,7 @@ macro_rules! micro {
 
 /// The micro-kernels of a stride, as its algorithm.
 macro_rules! widths {
-    ($name:ident $stride:tt $cost:literal; $p1:ident $p2:ident $p3:ident $p4:ident $p5:ident $p6:ident $p7:ident $p8:ident $p10:ident $p12:ident $p14:ident) => {
+    ($name:ident $stride:tt; $p1:ident $p2:ident $p3:ident $p4:ident $p5:ident $p6:ident $p7:ident $p8:ident $p10:ident $p12:ident $p14:ident) => {
         micro!($p1 $stride; 18);
         micro!($p2 $stride; 18 19);
         micro!($p3 $stride; 18 19 20);
@@ -160,16 +160,15 @@ macro_rules! widths {
         micro!($p12 $stride; 18 19 20 21 22 23 24 25 26 27 28 29);
         micro!($p14 $stride; 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 
-        pub(super) static $name: GroupedLanesNhwc = GroupedLanesNhwc {
+        pub(super) static $name: LanesNhwc = LanesNhwc {
             stride: $stride,
             widths: &[
                 (14, $p14), (12, $p12), (10, $p10), (8, $p8), (7, $p7), (6, $p6), (5, $p5), (4, $p4), (3, $p3), (2, $p2),
                 (1, $p1),
             ],
-            cost: $cost,
         };
     };
 }
 
-widths!(K3S1 1 1.05; s1p1 s1p2 s1p3 s1p4 s1p5 s1p6 s1p7 s1p8 s1p10 s1p12 s1p14);
-widths!(K3S2 2 1.1; s2p1 s2p2 s2p3 s2p4 s2p5 s2p6 s2p7 s2p8 s2p10 s2p12 s2p14);
+widths!(K3S1 1; s1p1 s1p2 s1p3 s1p4 s1p5 s1p6 s1p7 s1p8 s1p10 s1p12 s1p14);
+widths!(K3S2 2; s2p1 s2p2 s2p3 s2p4 s2p5 s2p6 s2p7 s2p8 s2p10 s2p12 s2p14);
