@@ -56,7 +56,8 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// The micro-kernel: runs of neighbouring pixels start `STEP` floats apart.
 ///
 /// # Safety
-/// The CPU has the tier of `V`. Rows that are not null have `(tiles * P - 1) * STEP + run` readable floats; the other pointers
+/// The CPU has the tier of `V`. Rows that are not null have `(tiles * P - 1) * STEP + run` readable floats, and the pixels of
+/// [`DirectNhwc::beyond`]; the other pointers
 /// are valid for what their documentation says.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
@@ -180,6 +181,8 @@ pub(crate) struct DirectNhwc {
     pub stride: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
+    /// Pixels that micro-kernels may read after a window's last one.
+    pub beyond: usize,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub cost: f64,
 }
@@ -199,9 +202,9 @@ impl DirectNhwc {
         fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 1)).unwrap_or(&self.widths[self.widths.len() - 1])
     }
 
-    /// Elements of a window row of `pixels` outputs.
+    /// Elements of a window row of `pixels` outputs, with what is read beyond.
     fn window(&self, p: &Problem, pixels: usize) -> usize {
-        (pixels - 1) * self.stride * self.c_in + p.shape.kw * self.c_in
+        ((pixels - 1) * self.stride + p.shape.kw + self.beyond) * self.c_in
     }
 
     /// Panels of `NV` vectors, and vectors of the narrower last one.

@@ -39,8 +39,8 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r5c16_neon", "igemm", Nhwc, "5 pixels x 16 channels", 4, &igemm_nhwc::R5C16),
-    row("direct_f32_nhwc_i3s1r5c16_neon", "direct", Nhwc, "5 pixels x 16 channels", 4, &direct_nhwc::C3S1),
-    row("direct_f32_nhwc_i3s2r5c16_neon", "direct", Nhwc, "5 pixels x 16 channels", 4, &direct_nhwc::C3S2),
+    row("direct_f32_nhwc_i3s1r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S1),
+    row("direct_f32_nhwc_i3s2r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
     row("dw_f32_nhwc_k3s2r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S2),
     row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
