@@ -39,6 +39,7 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r5c16_neon", "igemm", Nhwc, "5 pixels x 16 channels", 4, &igemm_nhwc::R5C16),
+    row("igemm_f32_nhwc_r4c20_neon", "igemm", Nhwc, "4 pixels x 20 channels", 4, &igemm_nhwc::R4C20),
     row("direct_f32_nhwc_i3s1r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
