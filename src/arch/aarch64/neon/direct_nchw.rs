@@ -1,7 +1,8 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
+use super::staged_nchw as staged;
 use super::vector::F32x4;
-use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -27,7 +28,10 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 2,
     micros: &[(4, micro::<3, 1, 4, 2, 2>), (2, micro::<3, 1, 2, 2, 2>), (1, micro::<3, 1, 1, 2, 2>)],
+    copy: staged_nchw::copy,
     cost: 1.1,
+    rest: 1.1,
+    many: MANY_CHANNELS,
 };
 
 /// Groups of few channels, 3x3, stride 2: 4 channels x 1 row x 8 pixels.
@@ -37,15 +41,21 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 1,
     micros: &[(4, micro::<3, 2, 4, 1, 2>), (2, micro::<3, 2, 2, 1, 2>), (1, micro::<3, 2, 1, 1, 2>)],
+    copy: staged_nchw::copy,
     cost: 1.2,
+    rest: 1.2,
+    many: MANY_CHANNELS,
 };
 
-/// Any kernel: 4 channels x 4 rows x 4 pixels.
+/// Any kernel: 4 channels x 28 pixels.
 pub(super) static ANY: DirectNchw = DirectNchw {
     lanes: 4,
     k: 0,
     stride: 0,
-    rows: 4,
-    micros: &[(4, any::<4, 4, 1>), (2, any::<2, 4, 2>), (1, any::<1, 4, 2>)],
-    cost: 2.0,
+    rows: 16,
+    micros: &[(4, staged::four), (2, any::<2, 16, 1>), (1, any::<1, 16, 1>)],
+    copy: staged::copy,
+    cost: 1.1,
+    rest: 2.0,
+    many: 256,
 };

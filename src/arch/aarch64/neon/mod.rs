@@ -20,6 +20,7 @@ mod lanes_nhwc;
 mod pair;
 mod pool;
 mod shuffle;
+mod staged_nchw;
 mod vector;
 mod winograd;
 
@@ -56,7 +57,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nchw_k5s2r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &depthwise_rows::K5S2),
     row("direct_f32_nchw_k3s1c4r2p8_neon", "direct", Nchw, "4 channels x 2 rows x 8 pixels", 4, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p8_neon", "direct", Nchw, "4 channels x 1 row x 8 pixels", 4, &direct_nchw::GROUP_K3S2),
-    row("direct_f32_nchw_anyc4r4p4_neon", "direct", Nchw, "4 channels x 4 rows x 4 pixels", 4, &direct_nchw::ANY),
+    row("direct_f32_nchw_anyc4p28_neon", "direct", Nchw, "4 channels x 28 pixels", 4, &direct_nchw::ANY),
     row("lanes_f32_nhwc_k3s1p14c4_neon", "lanes", Nhwc, "14 pixels x 4 channels", 4, &lanes_nhwc::K3S1),
     row("lanes_f32_nhwc_k3s2p14c4_neon", "lanes", Nhwc, "14 pixels x 4 channels", 4, &lanes_nhwc::K3S2),
     row("grouped_f32_nhwc_k3s1r2p8c4_neon", "grouped", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
