@@ -492,7 +492,7 @@ impl DirectNchw {
         let stage = self.stage(p);
         if let Some(stage) = &stage {
             // SAFETY: the group is inside the input.
-            unsafe { stage.fill(job, input, y, self.copy) };
+            unsafe { stage.fill(job, input, y, (self.rows - count) * s.stride[0], self.copy) };
         } else {
             let window = (count - 1) * self.stride + self.k;
             for (r, row) in rows.iter_mut().enumerate().take(window) {

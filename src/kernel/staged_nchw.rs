@@ -67,12 +67,12 @@ impl Stage {
         unsafe { scratch.write_bytes(0, self.len()) }
     }
 
-    /// Copies the input rows of a group that the block from output row `y` on reads into scratch.
+    /// Copies the input rows of a group that the block from output row `y` on reads into scratch, all but the last `less`.
     ///
     /// # Safety
     /// `input` points to the group's first element; scratch has [`Stage::len`] floats, cleared before the first block; `copy` is the
     /// tier's.
-    pub(crate) unsafe fn fill(&self, job: &Job<'_>, input: *const f32, y: usize, copy: CopyFn) {
+    pub(crate) unsafe fn fill(&self, job: &Job<'_>, input: *const f32, y: usize, less: usize, copy: CopyFn) {
         let p = job.problem;
         let (s, i) = (&p.shape, job.input_strides);
         let (rows, row_len, phase_len) = (self.rows, self.row, self.phase);
@@ -89,7 +89,7 @@ impl Stage {
             for c in 0..p.cg_in {
                 let to = job.scratch.wrapping_add(c * rows * row_len + f * phase_len + first);
                 let from = input.wrapping_add(c * i.channel + column);
-                for r in 0..rows {
+                for r in 0..rows - less {
                     let y = y0 + r as isize;
                     // SAFETY: `count` elements of a phase of a staged row, and of the image if `y` is inside.
                     unsafe {
