@@ -1,4 +1,4 @@
-//! Where the pixels of a tile of [`super::igemm_nhwc`] are, tap by tap.
+//! Where the pixels of a short tile of [`super::igemm_nhwc`] are, tap by tap.
 //!
 //! A pixel's window is known by the address of its first element and by the kernel's rows and columns inside the image, a
 //! bit each. So a tap costs a pixel a few instructions, and one addition where all windows are inside. Where a tile
@@ -7,8 +7,8 @@
 use super::Problem;
 use crate::tensor::Strides;
 
-/// Most pixels of a tile.
-const MOST_PIXELS: usize = 16;
+/// Most pixels of a tile. A longer one lies in one or two rows, whose pixels it takes less time to find together.
+const MOST_PIXELS: usize = 5;
 
 /// Most kernel rows and columns.
 const MOST_TAPS: usize = 63;
