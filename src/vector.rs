@@ -25,7 +25,7 @@ pub(crate) unsafe trait Vector: Copy {
 
     /// A register of half as many lanes, for the last channels of a pixel, where the tier has one that computes in half the
     /// time; else the type itself.
-    type Half: Vector;
+    type Rest: Vector;
 
     /// All lanes zero.
     unsafe fn zero() -> Self;

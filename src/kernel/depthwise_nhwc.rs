@@ -97,11 +97,11 @@ pub(crate) unsafe fn micro<
             if left >= V::LANES {
                 block::<V, K, S, R, P, EDGE, false>(t, c, V::LANES, weights, V::LANES);
                 V::LANES
-            } else if V::Half::LANES < V::LANES && left >= V::Half::LANES {
-                block::<V::Half, K, S, R, P, EDGE, false>(t, c, V::Half::LANES, weights, V::LANES);
-                V::Half::LANES
+            } else if V::Rest::LANES < V::LANES && left >= V::Rest::LANES {
+                block::<V::Rest, K, S, R, P, EDGE, false>(t, c, V::Rest::LANES, weights, V::LANES);
+                V::Rest::LANES
             } else {
-                block::<V::Half, K, S, R, P, EDGE, true>(t, c, left, weights, V::LANES);
+                block::<V::Rest, K, S, R, P, EDGE, true>(t, c, left, weights, V::LANES);
                 left
             }
         };
@@ -249,8 +249,8 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
                 any_block::<V, P>(t, c, V::LANES, weights, V::LANES);
                 V::LANES
             } else {
-                let lanes = left.min(V::Half::LANES);
-                any_block::<V::Half, P>(t, c, lanes, weights, V::LANES);
+                let lanes = left.min(V::Rest::LANES);
+                any_block::<V::Rest, P>(t, c, lanes, weights, V::LANES);
                 lanes
             }
         };

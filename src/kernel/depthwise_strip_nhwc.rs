@@ -89,11 +89,11 @@ pub(crate) unsafe fn micro<
             } else if vectors >= 1 {
                 walk::<V, K, S, M, P, 1, EDGE, false>(t, c, V::LANES, V::LANES);
                 V::LANES
-            } else if left >= V::Half::LANES {
-                walk::<V::Half, K, S, M, P, 1, EDGE, false>(t, c, V::Half::LANES, V::LANES);
-                V::Half::LANES
+            } else if left >= V::Rest::LANES {
+                walk::<V::Rest, K, S, M, P, 1, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
+                V::Rest::LANES
             } else {
-                walk::<V::Half, K, S, M, P, 1, EDGE, true>(t, c, left, V::LANES);
+                walk::<V::Rest, K, S, M, P, 1, EDGE, true>(t, c, left, V::LANES);
                 left
             }
         };

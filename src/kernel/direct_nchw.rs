@@ -30,7 +30,7 @@
 //!
 //! [`super::staged_nchw`] takes any kernel size, stride and dilation.
 
-use super::staged_nchw::Stage;
+use super::staged_nchw::{CopyFn, Stage};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -62,15 +62,13 @@ pub(crate) struct Tile {
     pub weights: *const f32,
     pub weights_group: usize,
     pub clamp: (f32, f32),
-    /// For [`super::staged_nchw`]: kernel, stride and dilation; the staged rows, and the distances between channels, rows, and phases
-    /// of the stride.
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub dilation: [usize; 2],
+    /// For [`super::staged_nchw`]: the staged rows; the distances between channels, and from an output row's first to the
+    /// next one's; [`super::staged_nchw::Stage::taps`] and their number.
     pub staged: *const f32,
     pub stage_channel: usize,
     pub stage_row: usize,
-    pub stage_phase: usize,
+    pub taps: *const u32,
+    pub taps_len: usize,
 }
 
 /// A micro-kernel for one kernel size, stride and tile.
@@ -348,12 +346,18 @@ pub(crate) struct DirectNchw {
     pub rows: usize,
     /// Micro-kernels for 4, 2 and 1 output channels; those of a depthwise row have 1 only.
     pub micros: &'static [(usize, Micro)],
+    /// Copies into staged rows.
+    pub copy: CopyFn,
     /// Cost of one vector multiply-add beside that of the tier's widest vector in a kernel bound by it.
     pub cost: f64,
+    /// The same of channels that are too few for the first micro-kernel.
+    pub rest: f64,
+    /// Output channels of a group from which on it is refused, if gathering inputs always pays then.
+    pub many: usize,
 }
 
 /// Output channels of a group from which on gathering inputs pays: see [`super::igemm_nchw`].
-const MANY_CHANNELS: usize = 16;
+pub(crate) const MANY_CHANNELS: usize = 16;
 
 impl DirectNchw {
     fn is_any(&self) -> bool {
@@ -386,7 +390,7 @@ impl Algorithm for DirectNchw {
             Some("computes NCHW")
         } else if self.micros.len() == 1 && (p.cg_in != 1 || p.cg_out != 1) {
             Some("computes depthwise convolution with multiplier 1")
-        } else if p.cg_out >= MANY_CHANNELS {
+        } else if p.cg_out >= self.many {
             Some("computes groups of few output channels")
         } else if self.is_any() {
             self.stage(p).is_none().then_some("computes strides and dilations that do not reach far beyond the image")
@@ -398,7 +402,11 @@ impl Algorithm for DirectNchw {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let rows = (s.n * self.blocks(p)) as f64 * self.rows as f64;
-        rows * p.ow.div_ceil(self.lanes) as f64 * s.c_out as f64 * (p.k() + 1) as f64 * self.cost
+        let rest = p.cg_out % self.micros[0].0;
+        let channels = (p.cg_out - rest) as f64 * self.cost + rest as f64 * self.rest;
+        let sums = rows * p.ow.div_ceil(self.lanes) as f64 * s.groups as f64 * channels * (p.k() + 1) as f64;
+        let staged = self.stage(p).map_or(0, |stage| s.n * self.blocks(p) * s.groups * stage.len() / self.lanes);
+        sums + staged as f64
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
@@ -422,7 +430,7 @@ impl Algorithm for DirectNchw {
     }
 
     fn scratch_len(&self, p: &Problem) -> usize {
-        self.stage(p).map_or(0, |s| s.len())
+        self.stage(p).map_or(0, |stage| stage.len() + p.shape.kh * p.shape.kw)
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -439,6 +447,13 @@ impl Algorithm for DirectNchw {
         let plane = s.h * s.w * p.cg_in * size_of::<f32>();
         // Staging is done for one group at a time.
         let most = if self.is_any() { 1 } else { (p.caches.l2 / 4 / plane).clamp(1, s.groups) };
+        if let Some(stage) = self.stage(p) {
+            // SAFETY: scratch has room for the staged rows and the taps.
+            unsafe {
+                stage.clear(job.scratch);
+                stage.taps(p, job.scratch.add(stage.len()).cast());
+            }
+        }
         let mut first = groups.start;
         while first < groups.end {
             let count = most.min(groups.end - first);
@@ -477,7 +492,7 @@ impl DirectNchw {
         let stage = self.stage(p);
         if let Some(stage) = &stage {
             // SAFETY: the group is inside the input.
-            unsafe { stage.fill(job, input, y) };
+            unsafe { stage.fill(job, input, y, (self.rows - count) * s.stride[0], self.copy) };
         } else {
             let window = (count - 1) * self.stride + self.k;
             for (r, row) in rows.iter_mut().enumerate().take(window) {
@@ -508,13 +523,11 @@ impl DirectNchw {
                     weights: job.weights.add(first * self.group_len(p) + at),
                     weights_group: self.group_len(p),
                     clamp: job.clamp,
-                    kernel: [s.kh, s.kw],
-                    stride: s.stride,
-                    dilation: s.dilation,
                     staged: job.scratch,
                     stage_channel: stage.map_or(0, |s| s.rows * s.row),
-                    stage_row: stage.map_or(0, |s| s.row),
-                    stage_phase: stage.map_or(0, |s| s.phase),
+                    stage_row: stage.map_or(0, |stage| s.stride[0] * stage.row),
+                    taps: job.scratch.wrapping_add(stage.map_or(0, |s| s.len())).cast(),
+                    taps_len: s.kh * s.kw,
                 });
             }
             at += mr * (p.k() + 1);

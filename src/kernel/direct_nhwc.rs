@@ -17,8 +17,8 @@
 //! Kernel rows outside the image are left out. A window row that sticks out at the left or right, or whose pixels do not
 //! lie side by side, is copied with its zeros into scratch, once for all panels.
 //!
-//! Registers: `P * NV` accumulators, `NV` panel vectors, one broadcast (x86) or `P` quads (NEON). Loads per multiply-add:
-//! `1 / P + 1 / NV`, the latter broadcasts. Bound by the FMA ports: inputs are a few kilobytes, and panels come from the
+//! Registers: `P * NV` accumulators, `NV` panel vectors, one broadcast (x86) or `P` quads (NEON, whose kernels of 3 and 7
+//! columns share the quads of neighbouring pixels). Loads per multiply-add: `1 / P + 1 / NV`, the latter broadcasts. Bound by the FMA ports: inputs are a few kilobytes, and panels come from the
 //! first cache or, beyond some 50 KiB, the second.
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 on 224 x 224 pixels to 32 channels 92 % of peak,
@@ -56,7 +56,8 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// The micro-kernel: runs of neighbouring pixels start `STEP` floats apart.
 ///
 /// # Safety
-/// The CPU has the tier of `V`. Rows that are not null have `(tiles * P - 1) * STEP + run` readable floats; the other pointers
+/// The CPU has the tier of `V`. Rows that are not null have `(tiles * P - 1) * STEP + run` readable floats, and the pixels of
+/// [`DirectNhwc::beyond`]; the other pointers
 /// are valid for what their documentation says.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
@@ -180,6 +181,8 @@ pub(crate) struct DirectNhwc {
     pub stride: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
+    /// Pixels that micro-kernels may read after a window's last one.
+    pub beyond: usize,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub cost: f64,
 }
@@ -199,9 +202,9 @@ impl DirectNhwc {
         fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 1)).unwrap_or(&self.widths[self.widths.len() - 1])
     }
 
-    /// Elements of a window row of `pixels` outputs.
+    /// Elements of a window row of `pixels` outputs, with what is read beyond.
     fn window(&self, p: &Problem, pixels: usize) -> usize {
-        (pixels - 1) * self.stride * self.c_in + p.shape.kw * self.c_in
+        ((pixels - 1) * self.stride + p.shape.kw + self.beyond) * self.c_in
     }
 
     /// Panels of `NV` vectors, and vectors of the narrower last one.

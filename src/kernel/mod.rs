@@ -43,6 +43,9 @@ pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod igemm_rows_nchw;
+mod igemm_taps;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod lanes_nhwc;
 pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod shuffle;

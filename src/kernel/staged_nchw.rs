@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! for each group, for each block of R output rows                       (driver)
-//!     copy the input rows from the block's first to its last, zeros around them
+//!     copy the input rows from the block's first to its last; the zeros around them are there
 //!     for each MR output channels, for each tile of NV vectors          (micro-kernel)
 //!         acc[MR][R][NV] = bias
 //!         for each input channel, kernel row, kernel column
@@ -58,42 +58,88 @@ impl Stage {
         self.channels * self.rows * self.row
     }
 
-    /// Copies the input rows of a group that the block from output row `y` on reads into scratch, zeros around them.
+    /// Writes what all blocks have in common: zeros around the rows.
     ///
     /// # Safety
-    /// `input` points to the group's first element; scratch has [`Stage::len`] floats.
-    pub(crate) unsafe fn fill(&self, job: &Job<'_>, input: *const f32, y: usize) {
+    /// Scratch has [`Stage::len`] floats.
+    pub(crate) unsafe fn clear(&self, scratch: *mut f32) {
+        // SAFETY: by contract.
+        unsafe { scratch.write_bytes(0, self.len()) }
+    }
+
+    /// Copies the input rows of a group that the block from output row `y` on reads into scratch, all but the last `less`.
+    ///
+    /// # Safety
+    /// `input` points to the group's first element; scratch has [`Stage::len`] floats, cleared before the first block; `copy` is the
+    /// tier's.
+    pub(crate) unsafe fn fill(&self, job: &Job<'_>, input: *const f32, y: usize, less: usize, copy: CopyFn) {
         let p = job.problem;
         let (s, i) = (&p.shape, job.input_strides);
         let (rows, row_len, phase_len) = (self.rows, self.row, self.phase);
         let (y0, _) = p.origin(y, 0);
         let (left, stride) = (s.padding.left, s.stride[1]);
-        for (c, r) in (0..p.cg_in).flat_map(|c| (0..rows).map(move |r| (c, r))) {
-            // SAFETY: a row of scratch, and of the image if `y` is inside.
-            unsafe {
-                let to = core::slice::from_raw_parts_mut(job.scratch.add((c * rows + r) * row_len), row_len);
-                let y = y0 + r as isize;
-                if y < 0 || y >= s.h as isize {
-                    to.fill(0.0);
-                    continue;
-                }
-                let from = core::slice::from_raw_parts(input.add(c * i.channel + y as usize * i.row), s.w);
-                // Element `e` of phase `f` is column `e * stride + f - left`.
-                for (f, phase) in to.chunks_exact_mut(phase_len).enumerate() {
-                    let first = left.saturating_sub(f).div_ceil(stride).min(phase_len);
-                    let column = first * stride + f - left.min(first * stride + f);
-                    let count = s.w.saturating_sub(column).div_ceil(stride).min(phase_len - first);
-                    phase[..first].fill(0.0);
-                    if stride == 1 {
-                        phase[first..first + count].copy_from_slice(&from[column..column + count]);
-                    } else {
-                        for (e, x) in phase[first..first + count].iter_mut().enumerate() {
-                            *x = from[column + e * stride];
+        // Element `e` of phase `f` is column `e * stride + f - left`.
+        for f in 0..row_len / phase_len {
+            let first = left.saturating_sub(f).div_ceil(stride).min(phase_len);
+            let column = first * stride + f - left.min(first * stride + f);
+            let count = s.w.saturating_sub(column).div_ceil(stride).min(phase_len - first);
+            if count == 0 {
+                continue;
+            }
+            for c in 0..p.cg_in {
+                let to = job.scratch.wrapping_add(c * rows * row_len + f * phase_len + first);
+                let from = input.wrapping_add(c * i.channel + column);
+                for r in 0..rows - less {
+                    let y = y0 + r as isize;
+                    // SAFETY: `count` elements of a phase of a staged row, and of the image if `y` is inside.
+                    unsafe {
+                        if y < 0 || y >= s.h as isize {
+                            to.add(r * row_len).write_bytes(0, count);
+                        } else {
+                            copy(to.add(r * row_len), from.add(y as usize * i.row), count, stride);
                         }
                     }
-                    phase[first + count..].fill(0.0);
                 }
             }
+        }
+    }
+
+    /// Bytes from a staged row's start to where the taps of its first output lie, in the order of the weights.
+    ///
+    /// # Safety
+    /// `taps` has room for all of them.
+    pub(crate) unsafe fn taps(&self, p: &Problem, taps: *mut u32) {
+        let s = &p.shape;
+        for ky in 0..s.kh {
+            for kx in 0..s.kw {
+                let column = kx * s.dilation[1];
+                let at = ky * s.dilation[0] * self.row + column % s.stride[1] * self.phase + column / s.stride[1];
+                // SAFETY: by contract. No more than [`MOST_FLOATS`] are staged.
+                unsafe { *taps.add(ky * s.kw + kx) = (at * size_of::<f32>()) as u32 };
+            }
+        }
+    }
+}
+
+/// Copies `count` elements, `stride` apart, to neighbours.
+///
+/// # Safety
+/// The CPU has the tier's instructions. The elements are readable and, side by side, writable; nothing after the last one is
+/// touched.
+pub(crate) type CopyFn = unsafe fn(to: *mut f32, from: *const f32, count: usize, stride: usize);
+
+/// For any tier.
+///
+/// # Safety
+/// As [`CopyFn`].
+pub(crate) unsafe fn copy(to: *mut f32, from: *const f32, count: usize, stride: usize) {
+    // SAFETY: by contract.
+    unsafe {
+        if stride == 1 {
+            return to.copy_from_nonoverlapping(from, count);
+        }
+        for e in 0..count {
+            *to.add(e) = *from.add(e * stride);
         }
     }
 }
@@ -104,7 +150,6 @@ impl Stage {
 /// As [`super::direct_nchw::micro`].
 #[inline(always)]
 pub(crate) unsafe fn any<V: Vector, const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
-    let [kh, kw] = t.kernel;
     for x in (0..t.ow).step_by(NV * V::LANES) {
         // SAFETY: as the caller promises; staged rows are whole tiles long.
         unsafe {
@@ -115,21 +160,17 @@ pub(crate) unsafe fn any<V: Vector, const MR: usize, const R: usize, const NV: u
             }
             w = w.add(MR);
             for c in 0..t.channels {
-                for ky in 0..kh {
-                    let first = t.staged.add(c * t.stage_channel + ky * t.dilation[0] * t.stage_row + x);
-                    for kx in 0..kw {
-                        let column = kx * t.dilation[1];
-                        let from = first.add(column % t.stride[1] * t.stage_phase + column / t.stride[1]);
-                        for r in 0..R {
-                            for v in 0..NV {
-                                let x = V::load(from.add(r * t.stride[0] * t.stage_row + v * V::LANES));
-                                for m in 0..MR {
-                                    acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
-                                }
+                for tap in 0..t.taps_len {
+                    let from = t.staged.add(c * t.stage_channel + *t.taps.add(tap) as usize / size_of::<f32>() + x);
+                    for r in 0..R {
+                        for v in 0..NV {
+                            let x = V::load(from.add(r * t.stage_row + v * V::LANES));
+                            for m in 0..MR {
+                                acc[m][r][v] = acc[m][r][v].mul_add(x, V::splat(*w.add(m)));
                             }
                         }
-                        w = w.add(MR);
                     }
+                    w = w.add(MR);
                 }
             }
             store(t, acc, 0, x);

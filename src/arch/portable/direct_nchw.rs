@@ -1,7 +1,7 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x4;
-use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -19,12 +19,30 @@ unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
 }
 
 /// Depthwise 3x3, stride 1: 4 rows x 4 pixels.
-pub(super) static K3S1: DirectNchw =
-    DirectNchw { lanes: 4, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 1, 4, 1>)], cost: 1.0 };
+pub(super) static K3S1: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 3,
+    stride: 1,
+    rows: 4,
+    micros: &[(1, micro::<3, 1, 1, 4, 1>)],
+    copy: staged_nchw::copy,
+    cost: 1.0,
+    rest: 1.0,
+    many: MANY_CHANNELS,
+};
 
 /// Depthwise 3x3, stride 2: 2 rows x 4 pixels.
-pub(super) static K3S2: DirectNchw =
-    DirectNchw { lanes: 4, k: 3, stride: 2, rows: 2, micros: &[(1, micro::<3, 2, 1, 2, 1>)], cost: 1.0 };
+pub(super) static K3S2: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 3,
+    stride: 2,
+    rows: 2,
+    micros: &[(1, micro::<3, 2, 1, 2, 1>)],
+    copy: staged_nchw::copy,
+    cost: 1.0,
+    rest: 1.0,
+    many: MANY_CHANNELS,
+};
 
 /// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 4 pixels.
 pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
@@ -33,9 +51,21 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 2,
     micros: &[(4, micro::<3, 1, 4, 2, 1>), (2, micro::<3, 1, 2, 2, 1>), (1, micro::<3, 1, 1, 2, 1>)],
+    copy: staged_nchw::copy,
     cost: 1.1,
+    rest: 1.1,
+    many: MANY_CHANNELS,
 };
 
 /// Any kernel: 2 channels x 4 rows x 4 pixels.
-pub(super) static ANY: DirectNchw =
-    DirectNchw { lanes: 4, k: 0, stride: 0, rows: 4, micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)], cost: 2.0 };
+pub(super) static ANY: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 0,
+    stride: 0,
+    rows: 4,
+    micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)],
+    copy: staged_nchw::copy,
+    cost: 2.0,
+    rest: 2.0,
+    many: MANY_CHANNELS,
+};

@@ -1,7 +1,7 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x1;
-use crate::kernel::direct_nchw::{DirectNchw, Tile};
+use crate::kernel::direct_nchw::{DirectNchw, MANY_CHANNELS, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -12,5 +12,14 @@ unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
 }
 
 /// Any kernel: 2 channels x 4 rows x 1 pixels.
-pub(super) static ANY: DirectNchw =
-    DirectNchw { lanes: 1, k: 0, stride: 0, rows: 4, micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)], cost: 2.0 };
+pub(super) static ANY: DirectNchw = DirectNchw {
+    lanes: 1,
+    k: 0,
+    stride: 0,
+    rows: 4,
+    micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)],
+    copy: staged_nchw::copy,
+    cost: 2.0,
+    rest: 2.0,
+    many: MANY_CHANNELS,
+};

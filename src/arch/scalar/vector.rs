@@ -18,7 +18,7 @@ unsafe impl Vector for F32x1 {
 
     type Quad = *const f32;
 
-    type Half = Self;
+    type Rest = Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {

@@ -21,7 +21,8 @@
 
 use super::vector::F32x4;
 use crate::kernel::NO_CLAMP;
-use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
+use crate::kernel::staged_nchw;
 use crate::kernel::unroll;
 use crate::vector::Vector;
 use core::arch::aarch64::*;
@@ -246,17 +247,53 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const NV: usize>
 }
 
 /// 3x3, stride 1: 4 rows x 16 pixels.
-pub(super) static K3S1: DirectNchw =
-    DirectNchw { lanes: 4, k: 3, stride: 1, rows: 4, micros: &[(1, micro::<3, 1, 4, 4>)], cost: 0.7 };
+pub(super) static K3S1: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 3,
+    stride: 1,
+    rows: 4,
+    micros: &[(1, micro::<3, 1, 4, 4>)],
+    copy: staged_nchw::copy,
+    cost: 0.7,
+    rest: 0.7,
+    many: MANY_CHANNELS,
+};
 
 /// 3x3, stride 2: 4 rows x 8 pixels.
-pub(super) static K3S2: DirectNchw =
-    DirectNchw { lanes: 4, k: 3, stride: 2, rows: 4, micros: &[(1, micro::<3, 2, 4, 2>)], cost: 0.7 };
+pub(super) static K3S2: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 3,
+    stride: 2,
+    rows: 4,
+    micros: &[(1, micro::<3, 2, 4, 2>)],
+    copy: staged_nchw::copy,
+    cost: 0.7,
+    rest: 0.7,
+    many: MANY_CHANNELS,
+};
 
 /// 5x5, stride 1: 4 rows x 8 pixels.
-pub(super) static K5S1: DirectNchw =
-    DirectNchw { lanes: 4, k: 5, stride: 1, rows: 4, micros: &[(1, micro::<5, 1, 4, 2>)], cost: 0.7 };
+pub(super) static K5S1: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 5,
+    stride: 1,
+    rows: 4,
+    micros: &[(1, micro::<5, 1, 4, 2>)],
+    copy: staged_nchw::copy,
+    cost: 0.7,
+    rest: 0.7,
+    many: MANY_CHANNELS,
+};
 
 /// 5x5, stride 2: 4 rows x 8 pixels.
-pub(super) static K5S2: DirectNchw =
-    DirectNchw { lanes: 4, k: 5, stride: 2, rows: 4, micros: &[(1, micro::<5, 2, 4, 2>)], cost: 0.7 };
+pub(super) static K5S2: DirectNchw = DirectNchw {
+    lanes: 4,
+    k: 5,
+    stride: 2,
+    rows: 4,
+    micros: &[(1, micro::<5, 2, 4, 2>)],
+    copy: staged_nchw::copy,
+    cost: 0.7,
+    rest: 0.7,
+    many: MANY_CHANNELS,
+};

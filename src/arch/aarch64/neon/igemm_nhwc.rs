@@ -8,7 +8,8 @@
 use super::vector::F32x4;
 use crate::kernel::NO_CLAMP;
 use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Micro, Tile};
-use core::arch::aarch64::*;
+use crate::kernel::winograd_tile::{Product, ProductFn};
+
 use core::arch::asm;
 
 /// For runs of less than a quad, and panels whose last vector is partial.
@@ -53,52 +54,70 @@ macro_rules! bytes {
     };
 }
 
-macro_rules! fmla {
-    ($c:tt $b:tt $q:tt $lane:tt) => {
-        concat!("fmla v", $c, ".4s, v", $b, ".4s, v", $q, ".s[", $lane, "]\n")
+macro_rules! fma {
+    ($op:tt $c:tt $b:tt $q:tt $lane:tt) => {
+        concat!($op, " v", $c, ".4s, v", $b, ".4s, v", $q, ".s[", $lane, "]\n")
     };
 }
 
 /// A row's multiply-adds: accumulators += weights * lane of the row's quad.
 macro_rules! row {
-    (1; $q:tt $lane:tt; [$e:tt $f:tt $g:tt $h:tt]; $a:tt $b:tt $c:tt $d:tt) => { fmla!($a $e $q $lane) };
-    (2; $q:tt $lane:tt; [$e:tt $f:tt $g:tt $h:tt]; $a:tt $b:tt $c:tt $d:tt) => {
-        concat!(fmla!($a $e $q $lane), fmla!($b $f $q $lane))
+    ($op:tt 1; $q:tt $lane:tt; [$e:tt $($w:tt)*]; $a:tt $($c:tt)*) => { fma!($op $a $e $q $lane) };
+    ($op:tt 2; $q:tt $lane:tt; [$e:tt $($w:tt)*]; $a:tt $($c:tt)*) => {
+        concat!(fma!($op $a $e $q $lane), row!($op 1; $q $lane; [$($w)*]; $($c)*))
     };
-    (3; $q:tt $lane:tt; [$e:tt $f:tt $g:tt $h:tt]; $a:tt $b:tt $c:tt $d:tt) => {
-        concat!(fmla!($a $e $q $lane), fmla!($b $f $q $lane), fmla!($c $g $q $lane))
+    ($op:tt 3; $q:tt $lane:tt; [$e:tt $($w:tt)*]; $a:tt $($c:tt)*) => {
+        concat!(fma!($op $a $e $q $lane), row!($op 2; $q $lane; [$($w)*]; $($c)*))
     };
-    (4; $q:tt $lane:tt; [$e:tt $f:tt $g:tt $h:tt]; $a:tt $b:tt $c:tt $d:tt) => {
-        concat!(fmla!($a $e $q $lane), fmla!($b $f $q $lane), fmla!($c $g $q $lane), fmla!($d $h $q $lane))
+    ($op:tt 4; $q:tt $lane:tt; [$e:tt $($w:tt)*]; $a:tt $($c:tt)*) => {
+        concat!(fma!($op $a $e $q $lane), row!($op 3; $q $lane; [$($w)*]; $($c)*))
+    };
+    ($op:tt 5; $q:tt $lane:tt; [$e:tt $($w:tt)*]; $a:tt $($c:tt)*) => {
+        concat!(fma!($op $a $e $q $lane), row!($op 4; $q $lane; [$($w)*]; $($c)*))
     };
 }
 
 /// A step of K for all rows, with weights in the registers `$b`.
 macro_rules! step {
     ($nv:tt $lane:tt $b:tt; $(($p:tt $o:tt $q:tt $($c:tt)*))*) => {
-        concat!($(row!($nv; $q $lane; $b; $($c)*)),*)
+        concat!($(row!("fmla" $nv; $q $lane; $b; $($c)*)),*)
+    };
+}
+
+/// The step that sums begin with.
+macro_rules! begin {
+    ($nv:tt $lane:tt $b:tt; $(($p:tt $o:tt $q:tt $($c:tt)*))*) => {
+        concat!($(row!("fmul" $nv; $q $lane; $b; $($c)*)),*)
     };
 }
 
 /// Loads of a step's weights.
 macro_rules! weights {
+    (5) => { concat!(weights!(4), "ldr q4, [{b}], #16\n") };
     ($nv:tt) => { concat!("ld1 {{", list!($nv; 0 1 2 3), "}}, [{b}], #", bytes!($nv), "\n") };
 }
 
-/// Four steps. Narrow panels load the weights of several steps at once.
+/// Four steps, of which `$first` is the first. Narrow panels load the weights of several steps at once.
 macro_rules! four {
-    (1; $($row:tt)*) => {
-        concat!(weights!(4), step!(1 0 [0 0 0 0]; $($row)*), step!(1 1 [1 0 0 0]; $($row)*),
+    (@ $first:ident 1; $($row:tt)*) => {
+        concat!(weights!(4), $first!(1 0 [0 0 0 0]; $($row)*), step!(1 1 [1 0 0 0]; $($row)*),
             step!(1 2 [2 0 0 0]; $($row)*), step!(1 3 [3 0 0 0]; $($row)*))
     };
-    (2; $($row:tt)*) => {
-        concat!(weights!(4), step!(2 0 [0 1 0 0]; $($row)*), step!(2 1 [2 3 0 0]; $($row)*),
+    (@ $first:ident 2; $($row:tt)*) => {
+        concat!(weights!(4), $first!(2 0 [0 1 0 0]; $($row)*), step!(2 1 [2 3 0 0]; $($row)*),
             weights!(4), step!(2 2 [0 1 0 0]; $($row)*), step!(2 3 [2 3 0 0]; $($row)*))
     };
-    ($nv:tt; $($row:tt)*) => {
-        concat!(weights!($nv), step!($nv 0 [0 1 2 3]; $($row)*), weights!($nv), step!($nv 1 [0 1 2 3]; $($row)*),
+    (@ $first:ident 5; $($row:tt)*) => {
+        concat!(weights!(4), "ld1 {{v4.4s-v7.4s}}, [{b}], #64\n", $first!(5 0 [0 1 2 3 4]; $($row)*),
+            weights!(4), step!(5 1 [5 6 7 0 1]; $($row)*),
+            "ld1 {{v4.4s-v7.4s}}, [{b}], #64\n", step!(5 2 [2 3 4 5 6]; $($row)*),
+            weights!(4), step!(5 3 [7 0 1 2 3]; $($row)*))
+    };
+    (@ $first:ident $nv:tt; $($row:tt)*) => {
+        concat!(weights!($nv), $first!($nv 0 [0 1 2 3]; $($row)*), weights!($nv), step!($nv 1 [0 1 2 3]; $($row)*),
             weights!($nv), step!($nv 2 [0 1 2 3]; $($row)*), weights!($nv), step!($nv 3 [0 1 2 3]; $($row)*))
     };
+    ($nv:tt; $($row:tt)*) => { four!(@ step $nv; $($row)*) };
 }
 
 /// A text per row: the names of its input and output pointer, its quad's and its accumulators' registers.
@@ -106,25 +125,92 @@ macro_rules! quads {
     ($(($p:tt $o:tt $q:tt $($c:tt)*))*) => { concat!($("ldr q", $q, ", [{", stringify!($p), "}], #16\n"),*) };
 }
 macro_rules! last_quads {
-    ($(($p:tt $o:tt $q:tt $($c:tt)*))*) => { concat!($("ldr q", $q, ", [{", stringify!($p), "}, {back}]\n"),*) };
+    ($(($p:tt $o:tt $q:tt $($c:tt)*))*) => { concat!($("ldr q", $q, ", [{", stringify!($p), "}, {left}]\n"),*) };
 }
+/// Loads of the rows' input pointers from a table.
 macro_rules! pointers {
-    ($(($p:tt $o:tt $q:tt $($c:tt)*))*) => { concat!($("ldr {", stringify!($p), "}, [{pointers}], #8\n"),*) };
+    () => { "" };
+    (($p:tt $($x:tt)*)) => { concat!("ldr {", stringify!($p), "}, [{pointers}], #8\n") };
+    (($p:tt $($x:tt)*) ($r:tt $($y:tt)*) $($row:tt)*) => {
+        concat!("ldp {", stringify!($p), "}, {", stringify!($r), "}, [{pointers}], #16\n", pointers!($($row)*))
+    };
 }
+/// Input pointers of pixels side by side.
+macro_rules! neighbours {
+    (($p:tt $($x:tt)*) $($row:tt)*) => {
+        concat!("mov {", stringify!($p), "}, {input}\n", neighbours!(@ $p $($row)*))
+    };
+    // A lone one is no distance apart from another.
+    (@ $p:tt) => { "// {pixel}\n" };
+    (@ $p:tt ($r:tt $($x:tt)*) $($row:tt)*) => {
+        concat!("add {", stringify!($r), "}, {", stringify!($p), "}, {pixel}\n", neighbours!(@ $r $($row)*))
+    };
+}
+/// Sums begin with the bias.
 macro_rules! start {
-    ($nv:tt; $(($p:tt $o:tt $q:tt $($c:tt)*))*) => { concat!($("ld1 {{", list!($nv; $($c)*), "}}, [{w}]\n"),*) };
+    (5; $(($p:tt $o:tt $q:tt $a:tt $b:tt $c:tt $d:tt $e:tt))*) => {
+        concat!($("ld1 {{v", $a, ".4s-v", $d, ".4s}}, [{b}]\n", "ldr q", $e, ", [{b}, #64]\n",)* "add {b}, {b}, #80\n")
+    };
+    ($nv:tt; ($p:tt $o:tt $q:tt $($c:tt)*)) => {
+        concat!("ld1 {{", list!($nv; $($c)*), "}}, [{b}], #", bytes!($nv), "\n")
+    };
+    ($nv:tt; ($p:tt $o:tt $q:tt $($c:tt)*) $($row:tt)+) => {
+        concat!("ld1 {{", list!($nv; $($c)*), "}}, [{b}]\n", start!($nv; $($row)+))
+    };
 }
 macro_rules! stores {
+    (5; $(($p:tt $o:tt $q:tt $a:tt $b:tt $c:tt $d:tt $e:tt))*) => {
+        concat!($("st1 {{v", $a, ".4s-v", $d, ".4s}}, [{", stringify!($o), "}], #64\n",
+            "str q", $e, ", [{", stringify!($o), "}], #16\n"),*)
+    };
     ($nv:tt; $(($p:tt $o:tt $q:tt $($c:tt)*))*) => {
         concat!($("st1 {{", list!($nv; $($c)*), "}}, [{", stringify!($o), "}], #", bytes!($nv), "\n"),*)
     };
 }
+/// Output pointers from a tile's end to the next tile.
+macro_rules! advance {
+    ($(($p:tt $o:tt $($x:tt)*))*) => { concat!($("add {", stringify!($o), "}, {", stringify!($o), "}, {skip}\n"),*) };
+}
 macro_rules! clamps {
-    ($(($p:tt $o:tt $q:tt $a:tt $b:tt $c:tt $d:tt))*) => {
-        concat!($(clamps!(@ $a), clamps!(@ $b), clamps!(@ $c), clamps!(@ $d)),*)
+    ($(($p:tt $o:tt $q:tt $($c:tt)*))*) => {
+        concat!(
+            "cbz {bounds}, 9f\n", "ld2r {{v0.4s, v1.4s}}, [{bounds}]\n",
+            $($("fmax v", $c, ".4s, v", $c, ".4s, v0.4s\n", "fmin v", $c, ".4s, v", $c, ".4s, v1.4s\n",)*)* "9:\n"
+        )
     };
-    (@ $c:tt) => {
-        concat!("fmax v", $c, ".4s, v", $c, ".4s, v9.4s\n", "fmin v", $c, ".4s, v", $c, ".4s, v10.4s\n")
+}
+
+/// A run of inputs.
+macro_rules! run {
+    ($nv:tt; $($row:tt)*) => {
+        concat!(
+            "subs {left}, {run}, #8\n",
+            "b.lo 4f\n",
+            // Eight steps.
+            "3:\n",
+            quads!($($row)*), four!($nv; $($row)*),
+            quads!($($row)*), four!($nv; $($row)*),
+            "subs {left}, {left}, #8\n",
+            "b.hs 3b\n",
+            // Four more; the last three bits of `left` are those of what is left, 8 less or not.
+            "4:\n",
+            "tbz {left}, #2, 5f\n",
+            quads!($($row)*), four!($nv; $($row)*),
+            // Up to three: the last lanes of the last four inputs.
+            "5:\n",
+            "cbz {tail}, 8f\n",
+            "lsl {left}, {tail}, #2\n",
+            "sub {left}, {left}, #16\n",
+            last_quads!($($row)*),
+            "tbz {tail}, #1, 7f\n",
+            "tbz {tail}, #0, 6f\n",
+            weights!($nv), step!($nv 1 [0 1 2 3 4]; $($row)*),
+            "6:\n",
+            weights!($nv), step!($nv 2 [0 1 2 3 4]; $($row)*),
+            "7:\n",
+            weights!($nv), step!($nv 3 [0 1 2 3 4]; $($row)*),
+            "8:\n"
+        )
     };
 }
 
@@ -139,99 +225,163 @@ macro_rules! micro {
                 // SAFETY: the caller's promise is the same.
                 return unsafe { short::<$mr, $nv>(t) };
             }
-            let regular = t.pointers.is_null();
-            let first = 0;
-            for i in 0..t.tiles {
-                let mut inputs = [t.input; $mr];
+            let bounds = if t.clamp == NO_CLAMP { core::ptr::null() } else { &raw const t.clamp };
+            let panel = $nv * 4 * size_of::<f32>();
+            if t.pointers.is_null() {
                 let mut outputs = [t.output; $mr];
-                for m in 0..$mr {
-                    if regular {
-                        inputs[m] = t.input.wrapping_add((i * $mr + m) * t.input_step);
-                        outputs[m] = t.output.wrapping_add((i * $mr + m) * t.output_step + t.channel);
-                    } else {
-                        // SAFETY: a pointer per row, by the contract of `Tile`.
-                        outputs[m] = unsafe { (*t.out.add(m)).add(t.channel) };
-                    }
+                for (m, output) in outputs.iter_mut().enumerate() {
+                    *output = t.output.wrapping_add(m * t.output_step + t.channel);
                 }
-                let pointers = if regular { inputs.as_ptr() } else { t.pointers };
-                let offsets = if regular { &raw const first } else { t.offsets };
-                let [$(mut $o),*] = outputs;
-                for j in 0..t.panels {
-                // SAFETY: by the contract of `Tile`: each segment has pointers to `run` inputs and `run` steps of weights from
-                // its offset on; outputs have room for whole vectors. The last one to three inputs of a run are loaded
-                // together with those before them, of which a run has four.
+                let [$($o),*] = outputs;
+                // SAFETY: by the contract of `Tile`: pixels have `run` inputs and room for whole vectors of outputs, panels
+                // follow each other, `run` steps after the bias. The last one to three inputs of a run are loaded together with
+                // those before them, of which a run has four.
+                unsafe {
+                    asm!(
+                        // A tile.
+                        "1:",
+                        "mov {b}, {panel}",
+                        "mov {more}, {panels}",
+                        // A panel.
+                        "2:",
+                        start!($nv; $(($p $o $q $($c)*))*),
+                        neighbours!($(($p $o $q $($c)*))*),
+                        run!($nv; $(($p $o $q $($c)*))*),
+                        clamps!($(($p $o $q $($c)*))*),
+                        stores!($nv; $(($p $o $q $($c)*))*),
+                        "subs {more}, {more}, #1",
+                        "b.ne 2b",
+                        "add {input}, {input}, {next}",
+                        advance!($(($p $o $q $($c)*))*),
+                        "subs {tiles}, {tiles}, #1",
+                        "b.ne 1b",
+                        b = out(reg) _,
+                        left = out(reg) _,
+                        more = out(reg) _,
+                        tiles = inout(reg) t.tiles => _,
+                        panels = in(reg) t.panels,
+                        panel = in(reg) t.panel,
+                        run = in(reg) t.run,
+                        tail = in(reg) t.run % 4,
+                        input = inout(reg) t.input => _,
+                        pixel = in(reg) t.input_step.wrapping_mul(4),
+                        next = in(reg) t.input_step.wrapping_mul(4 * $mr),
+                        skip = in(reg) t.output_step.wrapping_mul(4 * $mr).wrapping_sub(t.panels * panel),
+                        bounds = in(reg) bounds,
+                        $($p = out(reg) _,)*
+                        $($o = inout(reg) $o => _,)*
+                        out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _,
+                        out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+                        out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                        out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _, out("v25") _,
+                        out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                        options(nostack)
+                    );
+                }
+                return;
+            }
+            let mut outputs = [t.output; $mr];
+            for m in 0..$mr {
+                // SAFETY: a pointer per row, by the contract of `Tile`.
+                outputs[m] = unsafe { (*t.out.add(m)).add(t.channel) };
+            }
+            let [$(mut $o),*] = outputs;
+            for j in 0..t.panels {
+                // SAFETY: as above; each segment has pointers to its runs, and `run` steps of weights from its offset on.
                 unsafe {
                     asm!(
                         start!($nv; $(($p $o $q $($c)*))*),
-                        "add {w}, {w}, {width}",
+                        "mov {w}, {b}",
                         // A segment.
                         "2:",
                         pointers!($(($p $o $q $($c)*))*),
                         "ldr {b}, [{offsets}], #8",
                         "madd {b}, {b}, {width}, {w}",
-                        "subs {left}, {run}, #8",
-                        "b.lo 4f",
-                        // Eight steps.
-                        "3:",
-                        quads!($(($p $o $q $($c)*))*),
-                        four!($nv; $(($p $o $q $($c)*))*),
-                        quads!($(($p $o $q $($c)*))*),
-                        four!($nv; $(($p $o $q $($c)*))*),
-                        "subs {left}, {left}, #8",
-                        "b.hs 3b",
-                        // Four more; the last three bits of `left` are those of what is left, 8 less or not.
-                        "4:",
-                        "tbz {left}, #2, 5f",
-                        quads!($(($p $o $q $($c)*))*),
-                        four!($nv; $(($p $o $q $($c)*))*),
-                        // Up to three: the last lanes of the last four inputs.
-                        "5:",
-                        "ands {left}, {left}, #3",
-                        "b.eq 8f",
-                        "lsl {back}, {left}, #2",
-                        "sub {back}, {back}, #16",
-                        last_quads!($(($p $o $q $($c)*))*),
-                        "tbz {left}, #1, 7f",
-                        "tbz {left}, #0, 6f",
-                        weights!($nv),
-                        step!($nv 1 [0 1 2 3]; $(($p $o $q $($c)*))*),
-                        "6:",
-                        weights!($nv),
-                        step!($nv 2 [0 1 2 3]; $(($p $o $q $($c)*))*),
-                        "7:",
-                        weights!($nv),
-                        step!($nv 3 [0 1 2 3]; $(($p $o $q $($c)*))*),
-                        "8:",
+                        run!($nv; $(($p $o $q $($c)*))*),
                         "subs {segments}, {segments}, #1",
                         "b.ne 2b",
-                        "cbz {clamped:w}, 9f",
                         clamps!($(($p $o $q $($c)*))*),
-                        "9:",
                         stores!($nv; $(($p $o $q $($c)*))*),
-                        w = inout(reg) t.panel.add(j * t.panel_len) => _,
-                        b = out(reg) _,
+                        w = out(reg) _,
+                        b = inout(reg) t.panel.add(j * t.panel_len) => _,
                         left = out(reg) _,
-                        back = out(reg) _,
-                        width = in(reg) $nv * 4 * size_of::<f32>(),
+                        width = in(reg) panel,
                         run = in(reg) t.run,
+                        tail = in(reg) t.run % 4,
                         segments = inout(reg) t.segments => _,
-                        pointers = inout(reg) pointers => _,
-                        offsets = inout(reg) offsets => _,
-                        clamped = in(reg) u32::from(t.clamp != NO_CLAMP),
+                        pointers = inout(reg) t.pointers => _,
+                        offsets = inout(reg) t.offsets => _,
+                        bounds = in(reg) bounds,
                         $($p = out(reg) _,)*
                         $($o = inout(reg) $o,)*
-                        in("v9") vdupq_n_f32(t.clamp.0),
-                        in("v10") vdupq_n_f32(t.clamp.1),
                         out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _,
-                        out("v7") _, out("v8") _, out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _,
-                        out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _,
-                        out("v23") _, out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _,
-                        out("v29") _, out("v30") _, out("v31") _,
+                        out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+                        out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                        out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _, out("v25") _,
+                        out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
                         options(nostack)
                     );
                 }
                 let _ = ($($o,)*);
-                }
+            }
+        }
+    };
+}
+
+/// Defines the products of Winograd's algorithm, of `$mr` tiles and `$nv` vectors: the same without bias and clamp.
+macro_rules! product {
+    ($name:ident $mr:literal $nv:tt; $(($p:ident $o:ident $q:tt $($c:tt)*))*) => {
+        /// # Safety
+        /// As [`crate::kernel::winograd_tile::product`].
+        #[target_feature(enable = "neon")]
+        unsafe fn $name(t: &Product) {
+            let mut outputs = [t.out; $mr];
+            for (m, output) in outputs.iter_mut().enumerate() {
+                *output = t.out.wrapping_add(m * t.out_tile);
+            }
+            let [$($o),*] = outputs;
+            // SAFETY: by the contract of `Product`; there are four channels at least, and a multiple of four.
+            unsafe {
+                asm!(
+                    // A point.
+                    "2:",
+                    neighbours!($(($p $o $q $($c)*))*),
+                    "subs {left}, {k}, #12",
+                    quads!($(($p $o $q $($c)*))*), four!(@ begin $nv; $(($p $o $q $($c)*))*),
+                    "b.lt 4f",
+                    // Eight steps.
+                    "3:",
+                    quads!($(($p $o $q $($c)*))*), four!($nv; $(($p $o $q $($c)*))*),
+                    quads!($(($p $o $q $($c)*))*), four!($nv; $(($p $o $q $($c)*))*),
+                    "subs {left}, {left}, #8",
+                    "b.ge 3b",
+                    // Four more.
+                    "4:",
+                    "tbz {left}, #2, 5f",
+                    quads!($(($p $o $q $($c)*))*), four!($nv; $(($p $o $q $($c)*))*),
+                    "5:",
+                    stores!($nv; $(($p $o $q $($c)*))*),
+                    "add {input}, {input}, {next}",
+                    advance!($(($p $o $q $($c)*))*),
+                    "subs {points}, {points}, #1",
+                    "b.ne 2b",
+                    b = inout(reg) t.b => _,
+                    left = out(reg) _,
+                    k = in(reg) t.k,
+                    points = inout(reg) t.points => _,
+                    input = inout(reg) t.a => _,
+                    pixel = in(reg) 4 * t.a_tile,
+                    next = in(reg) 4 * t.a_point,
+                    skip = in(reg) (4 * t.out_point).wrapping_sub($nv * 16),
+                    $($p = out(reg) _,)*
+                    $($o = inout(reg) $o => _,)*
+                    out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _,
+                    out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+                    out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                    out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _, out("v25") _,
+                    out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                    options(nostack)
+                );
             }
         }
     };
@@ -239,21 +389,47 @@ macro_rules! micro {
 
 /// The micro-kernels of `$nv` vectors, as a slice.
 macro_rules! micros {
-    ($slice:ident $nv:tt; $one:ident $two:ident $three:ident $four:ident $five:ident) => {
-        micro!($one 1 $nv; (a0 o0 4 12 13 14 15));
-        micro!($two 2 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19));
-        micro!($three 3 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23));
-        micro!($four 4 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23) (a3 o3 7 24 25 26 27));
-        micro!($five 5 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23) (a3 o3 7 24 25 26 27)
+    ($define:ident $of:ty; $slice:ident $nv:tt; $one:ident $two:ident $three:ident $four:ident $five:ident) => {
+        $define!($one 1 $nv; (a0 o0 4 12 13 14 15));
+        $define!($two 2 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19));
+        $define!($three 3 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23));
+        $define!($four 4 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23) (a3 o3 7 24 25 26 27));
+        $define!($five 5 $nv; (a0 o0 4 12 13 14 15) (a1 o1 5 16 17 18 19) (a2 o2 6 20 21 22 23) (a3 o3 7 24 25 26 27)
             (a4 o4 8 28 29 30 31));
-        static $slice: [Micro; 5] = [$one, $two, $three, $four, $five];
+        static $slice: [$of; 5] = [$one, $two, $three, $four, $five];
     };
 }
 
-micros!(V1 1; r1v1 r2v1 r3v1 r4v1 r5v1);
-micros!(V2 2; r1v2 r2v2 r3v2 r4v2 r5v2);
-micros!(V3 3; r1v3 r2v3 r3v3 r4v3 r5v3);
-micros!(V4 4; r1v4 r2v4 r3v4 r4v4 r5v4);
+micros!(micro Micro; V1 1; r1v1 r2v1 r3v1 r4v1 r5v1);
+micros!(micro Micro; V2 2; r1v2 r2v2 r3v2 r4v2 r5v2);
+micros!(micro Micro; V3 3; r1v3 r2v3 r3v3 r4v3 r5v3);
+micros!(micro Micro; V4 4; r1v4 r2v4 r3v4 r4v4 r5v4);
+
+micros!(product ProductFn; P1 1; p1v1 p2v1 p3v1 p4v1 p5v1);
+micros!(product ProductFn; P2 2; p1v2 p2v2 p3v2 p4v2 p5v2);
+micros!(product ProductFn; P3 3; p1v3 p2v3 p3v3 p4v3 p5v3);
+micros!(product ProductFn; P4 4; p1v4 p2v4 p3v4 p4v4 p5v4);
+
+/// Of Winograd's algorithm: 5 tiles x 16 channels.
+pub(super) static PRODUCTS: &[&[ProductFn]] = &[&P1, &P2, &P3, &P4];
+
+micro!(r1v5 1 5; (a0 o0 8 12 13 14 15 16));
+micro!(r2v5 2 5; (a0 o0 8 12 13 14 15 16) (a1 o1 9 17 18 19 20 21));
+micro!(r3v5 3 5; (a0 o0 8 12 13 14 15 16) (a1 o1 9 17 18 19 20 21) (a2 o2 10 22 23 24 25 26));
+micro!(r4v5 4 5; (a0 o0 8 12 13 14 15 16) (a1 o1 9 17 18 19 20 21) (a2 o2 10 22 23 24 25 26) (a3 o3 11 27 28 29 30 31));
 
 /// 5 pixels x 16 channels.
 pub(super) static R5C16: IgemmNhwc = IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], width: 1.0 };
+
+/// 4 pixels x 20 channels, for numbers of channels that panels of 16 cut badly.
+pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
+    lanes: 4,
+    micros: &[
+        &[r1v1, r2v1, r3v1, r4v1],
+        &[r1v2, r2v2, r3v2, r4v2],
+        &[r1v3, r2v3, r3v3, r4v3],
+        &[r1v4, r2v4, r3v4, r4v4],
+        &[r1v5, r2v5, r3v5, r4v5],
+    ],
+    width: 1.0,
+};

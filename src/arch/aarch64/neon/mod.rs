@@ -16,9 +16,11 @@ mod grouped_nhwc;
 mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
+mod lanes_nhwc;
 mod pair;
 mod pool;
 mod shuffle;
+mod staged_nchw;
 mod vector;
 mod winograd;
 
@@ -38,8 +40,9 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r5c16_neon", "igemm", Nhwc, "5 pixels x 16 channels", 4, &igemm_nhwc::R5C16),
-    row("direct_f32_nhwc_i3s1r5c16_neon", "direct", Nhwc, "5 pixels x 16 channels", 4, &direct_nhwc::C3S1),
-    row("direct_f32_nhwc_i3s2r5c16_neon", "direct", Nhwc, "5 pixels x 16 channels", 4, &direct_nhwc::C3S2),
+    row("igemm_f32_nhwc_r4c20_neon", "igemm", Nhwc, "4 pixels x 20 channels", 4, &igemm_nhwc::R4C20),
+    row("direct_f32_nhwc_i3s1r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S1),
+    row("direct_f32_nhwc_i3s2r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
     row("dw_f32_nhwc_k3s2r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S2),
     row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
@@ -54,7 +57,9 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nchw_k5s2r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &depthwise_rows::K5S2),
     row("direct_f32_nchw_k3s1c4r2p8_neon", "direct", Nchw, "4 channels x 2 rows x 8 pixels", 4, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p8_neon", "direct", Nchw, "4 channels x 1 row x 8 pixels", 4, &direct_nchw::GROUP_K3S2),
-    row("direct_f32_nchw_anyc4r4p4_neon", "direct", Nchw, "4 channels x 4 rows x 4 pixels", 4, &direct_nchw::ANY),
+    row("direct_f32_nchw_anyc4p28_neon", "direct", Nchw, "4 channels x 28 pixels", 4, &direct_nchw::ANY),
+    row("lanes_f32_nhwc_k3s1p14c4_neon", "lanes", Nhwc, "14 pixels x 4 channels", 4, &lanes_nhwc::K3S1),
+    row("lanes_f32_nhwc_k3s2p14c4_neon", "lanes", Nhwc, "14 pixels x 4 channels", 4, &lanes_nhwc::K3S2),
     row("grouped_f32_nhwc_k3s1r2p8c4_neon", "grouped", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_k3s2r1p8c4_neon", "grouped", Nhwc, "1 row x 8 pixels x 4 channels", 4, &grouped_nhwc::K3S2),
     row("grouped_f32_nhwc_anyp8c4_neon", "grouped", Nhwc, "8 pixels x 4 channels", 4, &grouped_nhwc::ANY),

@@ -26,7 +26,7 @@ unsafe impl Vector for F32x8 {
 
     type Quad = float32x4_t;
 
-    type Half = Self;
+    type Rest = Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {

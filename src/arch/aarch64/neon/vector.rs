@@ -31,7 +31,7 @@ unsafe impl Vector for F32x4 {
 
     type Quad = float32x4_t;
 
-    type Half = Self;
+    type Rest = Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {

@@ -1,19 +1,12 @@
-//! Winograd convolution: see [`crate::kernel::winograd`].
+//! Winograd convolution: see [`crate::kernel::winograd`]. Products are those of the implicit GEMM, in assembly.
 
+use super::igemm_nhwc::PRODUCTS;
 use super::vector::F32x4;
-use crate::arch::{micros, winograds};
+use crate::arch::winograds;
 use crate::kernel::winograd::{Transform, Winograd};
 use crate::kernel::winograd_nchw::{self, StageIn, StageOut};
-use crate::kernel::winograd_tile::{self, Input, Output, Product, ProductFn};
+use crate::kernel::winograd_tile::{self, Input, Output};
 use crate::tensor::Layout::{Nchw, Nhwc};
-
-/// # Safety
-/// As [`winograd_tile::product`].
-#[target_feature(enable = "neon")]
-unsafe fn product<const MR: usize, const NV: usize>(t: &Product) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { winograd_tile::product::<F32x4, MR, NV>(t) }
-}
 
 /// # Safety
 /// As [`winograd_tile::input`].
@@ -46,14 +39,6 @@ unsafe fn stage_out(s: &StageOut) {
     // SAFETY: the caller's promise is the same.
     unsafe { winograd_nchw::stage_out::<F32x4>(s) }
 }
-
-/// 5 tiles x 16 channels.
-const PRODUCTS: &[&[ProductFn]] = &[
-    micros!(product; 1; 1 2 3 4 5),
-    micros!(product; 2; 1 2 3 4 5),
-    micros!(product; 3; 1 2 3 4 5),
-    micros!(product; 4; 1 2 3 4 5),
-];
 
 winograds!(4;
     F2_NHWC: 2 Nhwc, F4_NHWC: 4 Nhwc, F6_NHWC: 6 Nhwc,

@@ -14,8 +14,8 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 
 /// Three channels, stride 1: 6 pixels x 16 channels.
 pub(super) static C3S1: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 1, widths: direct_widths!(micro; 3; [1 2]; 6 5 4 1), cost: 0.9 };
+    DirectNhwc { lanes: 8, c_in: 3, stride: 1, widths: direct_widths!(micro; 3; [1 2]; 6 5 4 1), beyond: 0, cost: 0.9 };
 
 /// Three channels, stride 2: 6 pixels x 16 channels.
 pub(super) static C3S2: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 2, widths: direct_widths!(micro; 6; [1 2]; 6 5 4 1), cost: 0.9 };
+    DirectNhwc { lanes: 8, c_in: 3, stride: 2, widths: direct_widths!(micro; 6; [1 2]; 6 5 4 1), beyond: 0, cost: 0.9 };

@@ -31,7 +31,7 @@ unsafe impl Vector for F32x8 {
 
     type Quad = *const f32;
 
-    type Half = Self;
+    type Rest = Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {

@@ -13,9 +13,21 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 }
 
 /// Three channels, stride 1: 8 pixels x 32 channels.
-pub(super) static C3S1: DirectNhwc =
-    DirectNhwc { lanes: 16, c_in: 3, stride: 1, widths: direct_widths!(micro; 3; [1 2]; 8 7 4 1), cost: 1.0 };
+pub(super) static C3S1: DirectNhwc = DirectNhwc {
+    lanes: 16,
+    c_in: 3,
+    stride: 1,
+    widths: direct_widths!(micro; 3; [1 2]; 8 7 4 1),
+    beyond: 0,
+    cost: 1.0,
+};
 
 /// Three channels, stride 2: 8 pixels x 32 channels.
-pub(super) static C3S2: DirectNhwc =
-    DirectNhwc { lanes: 16, c_in: 3, stride: 2, widths: direct_widths!(micro; 6; [1 2]; 8 7 4 1), cost: 1.0 };
+pub(super) static C3S2: DirectNhwc = DirectNhwc {
+    lanes: 16,
+    c_in: 3,
+    stride: 2,
+    widths: direct_widths!(micro; 6; [1 2]; 8 7 4 1),
+    beyond: 0,
+    cost: 1.0,
+};

@@ -47,7 +47,7 @@ unsafe impl Vector for Half {
 
     type Quad = *const f32;
 
-    type Half = Self;
+    type Rest = Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {

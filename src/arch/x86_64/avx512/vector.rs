@@ -42,7 +42,7 @@ unsafe impl Vector for F32x16 {
 
     type Quad = *const f32;
 
-    type Half = super::half::Half;
+    type Rest = super::half::Half;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
