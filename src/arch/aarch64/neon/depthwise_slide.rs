@@ -30,7 +30,7 @@ use crate::vector::Vector;
 use core::arch::asm;
 
 /// Channels of a block.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Kernel rows and columns.
 const K: usize = 3;
@@ -217,7 +217,7 @@ unsafe fn slide(t: &Tile, stride: usize, rows: usize, pixels: usize) {
     let ends_at_most = t.columns.0 <= 1 && t.columns.1 + 1 >= span && (1..reach - 1).all(inside);
     if !ends_at_most || t.channels < LANES || pixels < 2 {
         // SAFETY: the caller's promise is the same.
-        return unsafe { each_output(t, stride, rows, pixels) };
+        return unsafe { each_output(t, K, stride, rows, pixels) };
     }
     let bit = |set: bool, bit: u32| if set { bit } else { 0 };
     let ends = bit(inside(0), TOP)
@@ -235,27 +235,40 @@ unsafe fn slide(t: &Tile, stride: usize, rows: usize, pixels: usize) {
     // SAFETY: as the caller promises; the window sticks out by no more than its ends.
     unsafe { block(t, ends, pixels, 0, blocks, t.weights) };
     if rest > 0 {
-        // The last eight channels, of two blocks of weights.
-        let mut weights = [0.0f32; BLOCK];
-        // SAFETY: a block and some lanes of the next; then as above.
+        // SAFETY: as above, for the last eight channels.
         unsafe {
-            let last = t.weights.add((blocks - 1) * BLOCK);
-            for tap in 0..=K * K {
-                let (from, to) = (last.add(tap * LANES), weights.as_mut_ptr().add(tap * LANES));
-                to.copy_from_nonoverlapping(from.add(rest), LANES - rest);
-                to.add(LANES - rest).copy_from_nonoverlapping(from.add(BLOCK), rest);
-            }
+            let weights: [f32; BLOCK] = last_block(t, blocks, rest);
             block(t, ends, pixels, t.channels - LANES, 1, weights.as_ptr());
         }
     }
 }
 
-/// A tile, one output after the other, whatever is outside.
+/// Weights of the last eight channels, `rest` of them after the last of `blocks` whole blocks.
+///
+/// # Safety
+/// The tile's weights are those blocks, of `BLOCK` floats each, and one more.
+pub(super) unsafe fn last_block<const BLOCK: usize>(t: &Tile, blocks: usize, rest: usize) -> [f32; BLOCK] {
+    let mut weights = [0.0f32; BLOCK];
+    // SAFETY: as the caller promises.
+    unsafe {
+        let last = t.weights.add((blocks - 1) * BLOCK);
+        for (tap, to) in weights.chunks_exact_mut(LANES).enumerate() {
+            let from = last.add(tap * LANES);
+            let to = to.as_mut_ptr();
+            to.copy_from_nonoverlapping(from.add(rest), LANES - rest);
+            to.add(LANES - rest).copy_from_nonoverlapping(from.add(BLOCK), rest);
+        }
+    }
+    weights
+}
+
+/// A tile of a `k` x `k` kernel, one output after the other, whatever is outside.
 ///
 /// # Safety
 /// As [`slide`].
 #[target_feature(enable = "neon")]
-unsafe fn each_output(t: &Tile, stride: usize, rows: usize, pixels: usize) {
+pub(super) unsafe fn each_output(t: &Tile, k: usize, stride: usize, rows: usize, pixels: usize) {
+    let block = (1 + k * k) * LANES;
     for (r, p) in (0..rows).flat_map(|r| (0..pixels).map(move |p| (r, p))) {
         let mut c = 0;
         while c < t.channels {
@@ -263,13 +276,13 @@ unsafe fn each_output(t: &Tile, stride: usize, rows: usize, pixels: usize) {
             // SAFETY: as the caller promises: rows that are not null are readable for the columns inside. Weights are whole
             // blocks.
             unsafe {
-                let weights = t.weights.add(c / LANES * BLOCK + c % LANES);
+                let weights = t.weights.add(c / LANES * block + c % LANES);
                 let mut acc = F32x4::load(weights);
-                for (ky, kx) in (0..K).flat_map(|ky| (0..K).map(move |kx| (ky, kx))) {
+                for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
                     let (row, column) = (*t.rows.add(r * stride + ky), p * stride + kx);
                     if !row.is_null() && column >= t.columns.0 && column < t.columns.1 {
                         let x = F32x4::load_range(row.wrapping_add(column * t.pixel + c), 0, lanes);
-                        acc = acc.mul_add(x, F32x4::load(weights.add((1 + ky * K + kx) * LANES)));
+                        acc = acc.mul_add(x, F32x4::load(weights.add((1 + ky * k + kx) * LANES)));
                     }
                 }
                 if t.clamp != NO_CLAMP {

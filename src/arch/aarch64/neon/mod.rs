@@ -5,6 +5,7 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_columns;
 mod depthwise_nhwc;
 mod depthwise_rows;
 mod depthwise_slide;
@@ -16,7 +17,6 @@ mod grouped_nhwc;
 mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
-mod pair;
 mod pool;
 mod shuffle;
 mod vector;
@@ -42,8 +42,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nhwc_i3s2r5c16_neon", "direct", Nhwc, "5 pixels x 16 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
     row("dw_f32_nhwc_k3s2r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S2),
-    row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
-    row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
+    row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S1),
+    row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),
