@@ -28,6 +28,8 @@ macro_rules! unroll {
 pub(crate) use unroll;
 
 pub(crate) mod depthwise_nhwc;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod depthwise_planes_nchw;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;
