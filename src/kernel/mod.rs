@@ -25,12 +25,11 @@ macro_rules! unroll {
     };
 }
 
-#[cfg(target_arch = "aarch64")]
-pub(crate) use unroll;
-
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod depthwise_planes_nchw;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;

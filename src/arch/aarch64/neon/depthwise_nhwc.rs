@@ -1,6 +1,5 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
-use super::pair::F32x8;
 use super::vector::F32x4;
 use crate::arch::{any_widths, widths};
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
@@ -14,42 +13,12 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, 
 }
 
 /// # Safety
-/// As [`depthwise_nhwc::micro`].
-#[target_feature(enable = "neon")]
-unsafe fn pair<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::micro::<F32x8, K, S, R, P, EDGE>(t) }
-}
-
-/// # Safety
 /// As [`depthwise_nhwc::any`].
 #[target_feature(enable = "neon")]
 unsafe fn any<const P: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
     unsafe { depthwise_nhwc::any::<F32x4, P>(t) }
 }
-
-/// 5x5, stride 1: 1 row x 8 pixels x 8 channels.
-pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 8,
-    grouped: false,
-    k: 5,
-    stride: 1,
-    rows: 1,
-    widths: widths!(pair; 5 1 1; 8 7 4 1),
-    cost: 2.0,
-};
-
-/// 5x5, stride 2: 1 row x 8 pixels x 8 channels.
-pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 8,
-    grouped: false,
-    k: 5,
-    stride: 2,
-    rows: 1,
-    widths: widths!(pair; 5 2 1; 8 7 4 1),
-    cost: 2.0,
-};
 
 /// 7x7, stride 1: 1 row x 8 pixels.
 pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {

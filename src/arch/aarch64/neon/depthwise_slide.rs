@@ -30,7 +30,7 @@ use crate::vector::Vector;
 use core::arch::asm;
 
 /// Channels of a block.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Kernel rows and columns.
 const K: usize = 3;
@@ -54,36 +54,60 @@ macro_rules! sum {
 
 /// Multiply-adds of an input with kernel row `$ky` into output row `$r`, of output columns and their kernel columns.
 macro_rules! add {
-    ($r:tt $ky:tt; $([$s:tt $kx:tt])*) => {
+    ($r:tt $ky:tt; $($to:tt)*) => { add!(@ "30" "31" $r $ky; $($to)*) };
+    (@ $x:literal $y:literal $r:tt $ky:tt; $([$s:tt $kx:tt])*) => {
         concat!($(
-            "fmla v", sum!($s $r 0), ".4s, v30.4s, v", w!($ky $kx 0), ".4s\n",
-            "fmla v", sum!($s $r 1), ".4s, v31.4s, v", w!($ky $kx 1), ".4s\n"
+            "fmla v", sum!($s $r 0), ".4s, v", $x, ".4s, v", w!($ky $kx 0), ".4s\n",
+            "fmla v", sum!($s $r 1), ".4s, v", $y, ".4s, v", w!($ky $kx 1), ".4s\n"
         ),*)
     };
 }
 macro_rules! load {
-    ($p:tt) => {
-        concat!("ld1 {{v30.4s, v31.4s}}, [{", $p, "}], {pixel}\n")
+    ($p:tt) => { load!(@ "30" "31" $p) };
+    (@ $x:literal $y:literal $p:tt) => { concat!("ld1 {{v", $x, ".4s, v", $y, ".4s}}, [{", $p, "}], {pixel}\n") };
+}
+
+/// Jumps over what follows up to label 20 if that row is outside; none is in a tile that is `inner`.
+macro_rules! unless_outside {
+    (edge $bit:literal) => {
+        concat!("tbz {ends:w}, #", $bit, ", 20f\n")
+    };
+    (inner $bit:literal) => {
+        ""
     };
 }
 
-/// A column of inputs: stride, output rows, the output columns that see it.
+/// A column of inputs: whether rows may be outside, stride, output rows, the output columns that see it.
 macro_rules! column {
-    (1 1; $($to:tt)*) => {
-        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
-            "tbz {ends:w}, #1, 20f\n", load!("p2"), add!(0 2; $($to)*), "20:\n")
+    ($kind:tt 1 1; $($to:tt)*) => {
+        concat!(unless_outside!($kind 0), load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+            unless_outside!($kind 1), load!("p2"), add!(0 2; $($to)*), "20:\n")
     };
-    (1 2; $($to:tt)*) => {
-        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+    ($kind:tt 1 2; $($to:tt)*) => {
+        concat!(unless_outside!($kind 0), load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
             add!(1 0; $($to)*), load!("p2"), add!(0 2; $($to)*), add!(1 1; $($to)*),
-            "tbz {ends:w}, #1, 20f\n", load!("p3"), add!(1 2; $($to)*), "20:\n")
+            unless_outside!($kind 1), load!("p3"), add!(1 2; $($to)*), "20:\n")
     };
-    (2 1; $($to:tt)*) => { column!(1 1; $($to)*) };
-    (2 2; $($to:tt)*) => {
-        concat!("tbz {ends:w}, #0, 20f\n", load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
+    ($kind:tt 2 1; $($to:tt)*) => { column!($kind 1 1; $($to)*) };
+    ($kind:tt 2 2; $($to:tt)*) => {
+        concat!(unless_outside!($kind 0), load!("p0"), add!(0 0; $($to)*), "20:\n", load!("p1"), add!(0 1; $($to)*),
             load!("p2"), add!(0 2; $($to)*), add!(1 0; $($to)*), load!("p3"), add!(1 1; $($to)*),
-            "tbz {ends:w}, #1, 20f\n", load!("p4"), add!(1 2; $($to)*), "20:\n")
+            unless_outside!($kind 1), load!("p4"), add!(1 2; $($to)*), "20:\n")
     };
+}
+
+/// With stride 2 and two rows inside the image there are registers for three inputs: the first three of a column have been loaded,
+/// the other two are, and the first two of the next column where there is one.
+macro_rules! column_ahead {
+    ($next:tt; $($to:tt)*) => {
+        concat!(
+            add!(@ "26" "27" 0 0; $($to)*), load!(@ "26" "27" "p3"), add!(@ "28" "29" 0 1; $($to)*), load!(@ "28" "29" "p4"),
+            add!(@ "30" "31" 0 2; $($to)*), add!(@ "30" "31" 1 0; $($to)*), add!(@ "26" "27" 1 1; $($to)*),
+            column_ahead!(@ $next "26" "27" "p0"), add!(@ "28" "29" 1 2; $($to)*), column_ahead!(@ $next "28" "29" "p1")
+        )
+    };
+    (@ last $($load:tt)*) => { "" };
+    (@ next $($load:tt)*) => { load!(@ $($load)*) };
 }
 
 /// An output column begins.
@@ -111,37 +135,51 @@ macro_rules! end {
     };
 }
 
-/// A tile of at least two pixels, from the weights in registers on: stride, output rows.
+/// A tile of at least two pixels, from the weights in registers on: stride, output rows, whether rows may be outside.
 macro_rules! slide {
-    (1 $rows:tt) => {
+    (1 $rows:tt $kind:tt) => {
         concat!(
             begin!($rows A), begin!($rows B),
-            "tbz {ends:w}, #2, 2f\n", column!(1 $rows; [A 0]),
-            "2:\n", column!(1 $rows; [A 1] [B 0]),
+            "tbz {ends:w}, #2, 2f\n", column!($kind 1 $rows; [A 0]),
+            "2:\n", column!($kind 1 $rows; [A 1] [B 0]),
             "subs {n}, {n}, #2\n", "b.eq 4f\n",
-            "3:\n", begin!($rows C), column!(1 $rows; [A 2] [B 1] [C 0]), end!($rows A), "subs {n}, {n}, #1\n", "b.eq 5f\n",
-            begin!($rows A), column!(1 $rows; [B 2] [C 1] [A 0]), end!($rows B), "subs {n}, {n}, #1\n", "b.eq 6f\n",
-            begin!($rows B), column!(1 $rows; [C 2] [A 1] [B 0]), end!($rows C), "subs {n}, {n}, #1\n", "b.ne 3b\n",
-            "4:\n", slide!(@last $rows A B), "b 8f\n",
-            "5:\n", slide!(@last $rows B C), "b 8f\n",
-            "6:\n", slide!(@last $rows C A),
+            "3:\n", begin!($rows C), column!($kind 1 $rows; [A 2] [B 1] [C 0]), end!($rows A), "subs {n}, {n}, #1\n", "b.eq 5f\n",
+            begin!($rows A), column!($kind 1 $rows; [B 2] [C 1] [A 0]), end!($rows B), "subs {n}, {n}, #1\n", "b.eq 6f\n",
+            begin!($rows B), column!($kind 1 $rows; [C 2] [A 1] [B 0]), end!($rows C), "subs {n}, {n}, #1\n", "b.ne 3b\n",
+            "4:\n", slide!(@last $rows $kind A B), "b 8f\n",
+            "5:\n", slide!(@last $rows $kind B C), "b 8f\n",
+            "6:\n", slide!(@last $rows $kind C A),
             "8:\n"
         )
     };
-    (@last $rows:tt $x:tt $y:tt) => {
-        concat!(column!(1 $rows; [$x 2] [$y 1]), end!($rows $x),
-            "tbz {ends:w}, #3, 7f\n", column!(1 $rows; [$y 2]), "7:\n", end!($rows $y))
+    (@last $rows:tt $kind:tt $x:tt $y:tt) => {
+        concat!(column!($kind 1 $rows; [$x 2] [$y 1]), end!($rows $x),
+            "tbz {ends:w}, #3, 7f\n", column!($kind 1 $rows; [$y 2]), "7:\n", end!($rows $y))
     };
-    (2 $rows:tt) => {
+    (2 2 inner) => {
         concat!(
-            begin!($rows A), "tbz {ends:w}, #2, 2f\n", column!(2 $rows; [A 0]),
-            "2:\n", column!(2 $rows; [A 1]), "subs {n}, {n}, #1\n",
-            "3:\n", begin!($rows B), column!(2 $rows; [A 2] [B 0]), end!($rows A), column!(2 $rows; [B 1]),
+            begin!(2 A), "tbz {ends:w}, #2, 2f\n", column!(inner 2 2; [A 0]),
+            "2:\n", load!(@ "26" "27" "p0"), load!(@ "28" "29" "p1"), load!("p2"),
+            column_ahead!(next; [A 1]), load!("p2"), "sub {n}, {n}, #1\n",
+            "3:\n", begin!(2 B), column_ahead!(next; [A 2] [B 0]), end!(2 A), load!("p2"),
+            "subs {n}, {n}, #1\n", "b.eq 5f\n", column_ahead!(next; [B 1]), load!("p2"),
+            begin!(2 A), column_ahead!(next; [B 2] [A 0]), end!(2 B), load!("p2"),
+            "subs {n}, {n}, #1\n", "b.eq 6f\n", column_ahead!(next; [A 1]), load!("p2"), "b 3b\n",
+            "5:\n", column_ahead!(last; [B 1]), "tbz {ends:w}, #3, 7f\n", column!(inner 2 2; [B 2]), "7:\n", end!(2 B), "b 8f\n",
+            "6:\n", column_ahead!(last; [A 1]), "tbz {ends:w}, #3, 7f\n", column!(inner 2 2; [A 2]), "7:\n", end!(2 A),
+            "8:\n"
+        )
+    };
+    (2 $rows:tt $kind:tt) => {
+        concat!(
+            begin!($rows A), "tbz {ends:w}, #2, 2f\n", column!($kind 2 $rows; [A 0]),
+            "2:\n", column!($kind 2 $rows; [A 1]), "subs {n}, {n}, #1\n",
+            "3:\n", begin!($rows B), column!($kind 2 $rows; [A 2] [B 0]), end!($rows A), column!($kind 2 $rows; [B 1]),
             "subs {n}, {n}, #1\n", "b.eq 5f\n",
-            begin!($rows A), column!(2 $rows; [B 2] [A 0]), end!($rows B), column!(2 $rows; [A 1]),
+            begin!($rows A), column!($kind 2 $rows; [B 2] [A 0]), end!($rows B), column!($kind 2 $rows; [A 1]),
             "subs {n}, {n}, #1\n", "b.ne 3b\n",
-            "tbz {ends:w}, #3, 4f\n", column!(2 $rows; [A 2]), "4:\n", end!($rows A), "b 8f\n",
-            "5:\n", "tbz {ends:w}, #3, 6f\n", column!(2 $rows; [B 2]), "6:\n", end!($rows B),
+            "tbz {ends:w}, #3, 4f\n", column!($kind 2 $rows; [A 2]), "4:\n", end!($rows A), "b 8f\n",
+            "5:\n", "tbz {ends:w}, #3, 6f\n", column!($kind 2 $rows; [B 2]), "6:\n", end!($rows B),
             "8:\n"
         )
     };
@@ -156,7 +194,7 @@ const CLAMPED: u32 = 16;
 
 /// Defines the function of a stride and number of rows for some blocks of eight channels from `c` on.
 macro_rules! block {
-    ($name:ident $stride:tt $rows:tt; $($p:ident $y:literal)*) => {
+    ($name:ident $stride:tt $rows:tt $kind:tt; $($p:ident $y:literal)*) => {
         /// # Safety
         /// As [`slide`]; the tile has two pixels or more and nothing of the window but what `ends` tells is outside.
         #[target_feature(enable = "neon")]
@@ -173,7 +211,7 @@ macro_rules! block {
                         "ldp q0, q1, [{w}, #32]", "ldp q2, q3, [{w}, #64]", "ldp q4, q5, [{w}, #96]",
                         "ldp q6, q7, [{w}, #128]", "ldp q8, q9, [{w}, #160]", "ldp q10, q11, [{w}, #192]",
                         "ldp q12, q13, [{w}, #224]", "ldp q14, q15, [{w}, #256]", "ldp q16, q17, [{w}, #288]",
-                        slide!($stride $rows),
+                        slide!($stride $rows $kind),
                         // Not all of them have a second row.
                         "/* {o1} */",
                         w = in(reg) weights,
@@ -200,10 +238,12 @@ macro_rules! block {
         }
     };
 }
-block!(s1r1 1 1; p0 0 p1 1 p2 2);
-block!(s1r2 1 2; p0 0 p1 1 p2 2 p3 3);
-block!(s2r1 2 1; p0 0 p1 1 p2 2);
-block!(s2r2 2 2; p0 0 p1 1 p2 2 p3 3 p4 4);
+block!(s1r1 1 1 edge; p0 0 p1 1 p2 2);
+block!(s1r2 1 2 edge; p0 0 p1 1 p2 2 p3 3);
+block!(s1r2_inner 1 2 inner; p0 0 p1 1 p2 2 p3 3);
+block!(s2r1 2 1 edge; p0 0 p1 1 p2 2);
+block!(s2r2 2 2 edge; p0 0 p1 1 p2 2 p3 3 p4 4);
+block!(s2r2_inner 2 2 inner; p0 0 p1 1 p2 2 p3 3 p4 4);
 
 /// The micro-kernel for `pixels` pixels of `rows` rows.
 ///
@@ -217,7 +257,7 @@ unsafe fn slide(t: &Tile, stride: usize, rows: usize, pixels: usize) {
     let ends_at_most = t.columns.0 <= 1 && t.columns.1 + 1 >= span && (1..reach - 1).all(inside);
     if !ends_at_most || t.channels < LANES || pixels < 2 {
         // SAFETY: the caller's promise is the same.
-        return unsafe { each_output(t, stride, rows, pixels) };
+        return unsafe { each_output(t, K, stride, rows, pixels) };
     }
     let bit = |set: bool, bit: u32| if set { bit } else { 0 };
     let ends = bit(inside(0), TOP)
@@ -225,37 +265,53 @@ unsafe fn slide(t: &Tile, stride: usize, rows: usize, pixels: usize) {
         | bit(t.columns.0 == 0, LEFT)
         | bit(t.columns.1 >= span, RIGHT)
         | bit(t.clamp != NO_CLAMP, CLAMPED);
-    let block = match (stride, rows) {
-        (1, 1) => s1r1,
-        (1, _) => s1r2,
-        (_, 1) => s2r1,
-        _ => s2r2,
+    let inner = ends & (TOP | BOTTOM) == TOP | BOTTOM;
+    let block = match (stride, rows, inner) {
+        (1, 1, _) => s1r1,
+        (1, _, false) => s1r2,
+        (1, _, true) => s1r2_inner,
+        (_, 1, _) => s2r1,
+        (_, _, false) => s2r2,
+        (_, _, true) => s2r2_inner,
     };
     let (blocks, rest) = (t.channels / LANES, t.channels % LANES);
     // SAFETY: as the caller promises; the window sticks out by no more than its ends.
     unsafe { block(t, ends, pixels, 0, blocks, t.weights) };
     if rest > 0 {
-        // The last eight channels, of two blocks of weights.
-        let mut weights = [0.0f32; BLOCK];
-        // SAFETY: a block and some lanes of the next; then as above.
+        // SAFETY: as above, for the last eight channels.
         unsafe {
-            let last = t.weights.add((blocks - 1) * BLOCK);
-            for tap in 0..=K * K {
-                let (from, to) = (last.add(tap * LANES), weights.as_mut_ptr().add(tap * LANES));
-                to.copy_from_nonoverlapping(from.add(rest), LANES - rest);
-                to.add(LANES - rest).copy_from_nonoverlapping(from.add(BLOCK), rest);
-            }
+            let weights: [f32; BLOCK] = last_block(t, blocks, rest);
             block(t, ends, pixels, t.channels - LANES, 1, weights.as_ptr());
         }
     }
 }
 
-/// A tile, one output after the other, whatever is outside.
+/// Weights of the last eight channels, `rest` of them after the last of `blocks` whole blocks.
+///
+/// # Safety
+/// The tile's weights are those blocks, of `BLOCK` floats each, and one more.
+pub(super) unsafe fn last_block<const BLOCK: usize>(t: &Tile, blocks: usize, rest: usize) -> [f32; BLOCK] {
+    let mut weights = [0.0f32; BLOCK];
+    // SAFETY: as the caller promises.
+    unsafe {
+        let last = t.weights.add((blocks - 1) * BLOCK);
+        for (tap, to) in weights.chunks_exact_mut(LANES).enumerate() {
+            let from = last.add(tap * LANES);
+            let to = to.as_mut_ptr();
+            to.copy_from_nonoverlapping(from.add(rest), LANES - rest);
+            to.add(LANES - rest).copy_from_nonoverlapping(from.add(BLOCK), rest);
+        }
+    }
+    weights
+}
+
+/// A tile of a `k` x `k` kernel, one output after the other, whatever is outside.
 ///
 /// # Safety
 /// As [`slide`].
 #[target_feature(enable = "neon")]
-unsafe fn each_output(t: &Tile, stride: usize, rows: usize, pixels: usize) {
+pub(super) unsafe fn each_output(t: &Tile, k: usize, stride: usize, rows: usize, pixels: usize) {
+    let block = (1 + k * k) * LANES;
     for (r, p) in (0..rows).flat_map(|r| (0..pixels).map(move |p| (r, p))) {
         let mut c = 0;
         while c < t.channels {
@@ -263,13 +319,13 @@ unsafe fn each_output(t: &Tile, stride: usize, rows: usize, pixels: usize) {
             // SAFETY: as the caller promises: rows that are not null are readable for the columns inside. Weights are whole
             // blocks.
             unsafe {
-                let weights = t.weights.add(c / LANES * BLOCK + c % LANES);
+                let weights = t.weights.add(c / LANES * block + c % LANES);
                 let mut acc = F32x4::load(weights);
-                for (ky, kx) in (0..K).flat_map(|ky| (0..K).map(move |kx| (ky, kx))) {
+                for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
                     let (row, column) = (*t.rows.add(r * stride + ky), p * stride + kx);
                     if !row.is_null() && column >= t.columns.0 && column < t.columns.1 {
                         let x = F32x4::load_range(row.wrapping_add(column * t.pixel + c), 0, lanes);
-                        acc = acc.mul_add(x, F32x4::load(weights.add((1 + ky * K + kx) * LANES)));
+                        acc = acc.mul_add(x, F32x4::load(weights.add((1 + ky * k + kx) * LANES)));
                     }
                 }
                 if t.clamp != NO_CLAMP {

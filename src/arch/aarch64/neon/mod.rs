@@ -5,8 +5,10 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_columns;
 mod depthwise_nhwc;
-mod depthwise_rows;
+mod depthwise_planes;
+mod depthwise_planes5;
 mod depthwise_slide;
 mod direct_nchw;
 mod direct_nhwc;
@@ -17,7 +19,6 @@ mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod lanes_nhwc;
-mod pair;
 mod pool;
 mod shuffle;
 mod staged_nchw;
@@ -45,16 +46,16 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nhwc_i3s2r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
     row("dw_f32_nhwc_k3s2r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S2),
-    row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
-    row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
+    row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S1),
+    row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S2),
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),
     row("fewpixels_f32_nchw_r5c16_neon", "fewpixels", Nchw, "5 pixels x 16 channels", 4, &igemm_few_pixels_nchw::R5C16),
-    row("dw_f32_nchw_k3s1r4p16_neon", "dw", Nchw, "4 rows x 16 pixels", 4, &depthwise_rows::K3S1),
-    row("dw_f32_nchw_k3s2r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &depthwise_rows::K3S2),
-    row("dw_f32_nchw_k5s1r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &depthwise_rows::K5S1),
-    row("dw_f32_nchw_k5s2r4p8_neon", "dw", Nchw, "4 rows x 8 pixels", 4, &depthwise_rows::K5S2),
+    row("dw_f32_nchw_k3s1p28_neon", "dw", Nchw, "28 pixels, all rows", 4, &depthwise_planes::K3S1),
+    row("dw_f32_nchw_k3s2p28_neon", "dw", Nchw, "28 pixels, all rows", 4, &depthwise_planes::K3S2),
+    row("dw_f32_nchw_k5s1p16_neon", "dw", Nchw, "16 pixels, all rows", 4, &depthwise_planes5::K5S1),
+    row("dw_f32_nchw_k5s2p20_neon", "dw", Nchw, "20 pixels, all rows", 4, &depthwise_planes5::K5S2),
     row("direct_f32_nchw_k3s1c4r2p8_neon", "direct", Nchw, "4 channels x 2 rows x 8 pixels", 4, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p8_neon", "direct", Nchw, "4 channels x 1 row x 8 pixels", 4, &direct_nchw::GROUP_K3S2),
     row("direct_f32_nchw_anyc4p28_neon", "direct", Nchw, "4 channels x 28 pixels", 4, &direct_nchw::ANY),
