@@ -7,20 +7,6 @@ use core::arch::aarch64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct F32x4(float32x4_t);
 
-impl F32x4 {
-    /// The register.
-    #[inline(always)]
-    pub(super) fn raw(self) -> float32x4_t {
-        self.0
-    }
-
-    /// Of a register.
-    #[inline(always)]
-    pub(super) fn from_raw(x: float32x4_t) -> Self {
-        F32x4(x)
-    }
-}
-
 // SAFETY: loads and stores are of four lanes, or of those that are asked for.
 unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
