@@ -289,7 +289,7 @@ impl DepthwiseStripNhwc {
             return pixel.is_multiple_of(WAY / 2);
         }
         let apart = (job.output as usize).wrapping_sub(job.input as usize) % (WAY / 4);
-        pixel.is_multiple_of(WAY / 4) && (apart < 64 || apart > WAY / 4 - 64)
+        pixel.is_multiple_of(WAY / 4) && !(64..=WAY / 4 - 64).contains(&apart)
     }
 }
 
