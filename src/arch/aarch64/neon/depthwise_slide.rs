@@ -15,12 +15,12 @@
 //!         if an output column ends here: clamp, store
 //! ```
 //!
-//! Registers, two each for eight channels: nine weights, six sums (four with stride 2), one input: all 32. That is why it is
-//! assembly: the compiler spills. It also lets loads and stores of two registers move their addresses on. Loads per
-//! multiply-add, two rows, stride 1: 4 / 36; instructions of a column: 46 for 36 multiply-adds.
+//! Registers, two each for eight channels: nine weights, six sums and one input (four and three with stride 2): all 32. That is
+//! why it is assembly: the compiler spills. It also lets loads and stores of two registers move their addresses on. Loads per
+//! multiply-add, two rows, stride 1: 4 / 36; instructions of a column: 47 for 36 multiply-adds.
 //!
-//! Rows and columns at the ends of the window may be outside the image: they cost a branch each. Windows that stick out
-//! further, as with more than one pixel of padding, and fewer than eight channels are computed output by output. Channels
+//! Columns at the ends of the window may be outside the image, and rows too, for which there is code of its own. Windows that
+//! stick out further, as with more than one pixel of padding, and fewer than eight channels are computed output by output. Channels
 //! after the last eight are computed together with some before them, once more.
 
 use super::vector::F32x4;
