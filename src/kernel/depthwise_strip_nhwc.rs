@@ -20,6 +20,8 @@
 //! `27 / 36 = 0.75`; 5x5 with P = 4, `47 / 100`. Bound by the FMA ports in the first caches; beyond, with stride 2, by the
 //! lines that a core can have under way.
 //!
+//! A dilated kernel with stride 1 sees every `d`th row and column: it is `d * d` dense ones, each on a phase of the image.
+//!
 //! Pixels of a multiple of 512 channels lie 2 KiB apart: all pixels of one vector of channels share two sets of the first
 //! cache. A line that the cache fetches ahead beside one that was asked for, and a line that waits for its sums, are thrown
 //! out before they are used. Several neighbouring vectors at a time use such lines at once; that costs loads of weights, so
@@ -266,17 +268,37 @@ const VECTORS: usize = 16;
 /// Bytes after which the sets of a first cache repeat, on every x86 core until now.
 const WAY: usize = 4096;
 
+/// What an image is cut into.
+struct Pieces {
+    phases: [usize; 2],
+    bands: usize,
+    strips: usize,
+    chunks: usize,
+}
+
+impl Pieces {
+    fn units(&self) -> usize {
+        self.phases[0] * self.phases[1] * self.bands * self.strips * self.chunks
+    }
+}
+
 impl DepthwiseStripNhwc {
-    /// The width for rows of `ow` pixels. A strip costs its pixels and about two more for the inputs at its ends.
-    fn width(&self, ow: usize) -> usize {
+    /// The width for the rows of a phase. A strip costs its pixels and about two more for the inputs at its ends.
+    fn width(&self, p: &Problem) -> usize {
+        let ow = p.ow.div_ceil(p.shape.dilation[1]);
         let fits = self.widths.iter().map(|w| w.pixels).filter(|&w| w <= ow);
         fits.min_by_key(|w| ow.div_ceil(*w) * (w + 2)).unwrap_or(1)
     }
 
-    /// Bands of an image, strips of a band, and chunks of a strip's channels.
-    fn pieces(&self, p: &Problem) -> (usize, usize, usize) {
-        let chunks = p.shape.c_out.div_ceil(VECTORS * self.lanes);
-        (p.oh.div_ceil(BAND), p.ow.div_ceil(self.width(p.ow)), chunks)
+    /// Phases of an image in rows and columns, bands of the first phase, strips of a band, chunks of a strip's channels.
+    fn pieces(&self, p: &Problem) -> Pieces {
+        let [dy, dx] = p.shape.dilation;
+        Pieces {
+            phases: [dy.min(p.oh), dx.min(p.ow)],
+            bands: p.oh.div_ceil(dy).div_ceil(BAND),
+            strips: p.ow.div_ceil(dx).div_ceil(self.width(p)),
+            chunks: p.shape.c_out.div_ceil(VECTORS * self.lanes),
+        }
     }
 
     /// Whether the lines of one vector of channels crowd in few sets. In an image with a multiple of 512 channels they all
@@ -284,7 +306,7 @@ impl DepthwiseStripNhwc {
     /// they are used, unless neighbouring vectors are computed together. With stride 1 this is the lesser evil only where the
     /// sums lie in the same sets as the inputs.
     fn crowds(&self, job: &Job<'_>) -> bool {
-        let pixel = job.input_strides.pixel * size_of::<f32>();
+        let pixel = job.input_strides.pixel.wrapping_mul(job.problem.shape.dilation[1] * size_of::<f32>());
         if self.stride == 2 {
             return pixel.is_multiple_of(WAY / 2);
         }
@@ -299,6 +321,8 @@ impl Algorithm for DepthwiseStripNhwc {
             Some("computes NHWC")
         } else if p.cg_in != 1 || p.cg_out != 1 {
             Some("computes depthwise convolution with multiplier 1")
+        } else if self.stride == 1 && p.shape.stride == [1, 1] && [p.shape.kh, p.shape.kw] == [self.k; 2] {
+            None
         } else {
             p.differs_from(self.k, self.stride)
         }
@@ -306,10 +330,11 @@ impl Algorithm for DepthwiseStripNhwc {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
+        let [dy, dx] = s.dilation;
         // Of a dense image; a plan does not know the strides that it will meet.
-        let crowded = (s.c_in * size_of::<f32>()).is_multiple_of(WAY / 2);
-        let row = if crowded { p.ow } else { p.ow.next_multiple_of(self.width(p.ow)) };
-        let cost = self.cost[usize::from(crowded)];
+        let crowded = s.c_in.wrapping_mul(dx * size_of::<f32>()).is_multiple_of(WAY / 2);
+        let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
+        let cost = self.cost[usize::from(crowded)] * if dy * dx > 1 { 1.2 } else { 1.0 };
         (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 
@@ -332,51 +357,67 @@ impl Algorithm for DepthwiseStripNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        let (bands, strips, chunks) = self.pieces(p);
-        p.shape.n * bands * strips * chunks
+        p.shape.n * self.pieces(p).units()
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
-        let (bands, strips, chunks) = self.pieces(p);
-        let width = self.width(p.ow);
+        let pieces = self.pieces(p);
+        let Pieces { phases, bands, strips, chunks } = pieces;
+        let [dy, dx] = s.dilation;
+        let width = self.width(p);
         let widths = if self.crowds(job) { self.crowded } else { self.widths };
-        let rows_of = Shares::new(p.oh, bands);
-        for unit in part.range(s.n * bands * strips * chunks) {
+        for unit in part.range(s.n * pieces.units()) {
             let (unit, chunk) = (unit / chunks, unit % chunks);
-            let (image, band, strip) = (unit / strips / bands, unit / strips % bands, unit % strips);
-            let rows = rows_of.range(band);
+            let (unit, strip) = (unit / strips, unit % strips);
+            let (unit, band) = (unit / bands, unit % bands);
+            let (unit, px) = (unit / phases[1], unit % phases[1]);
+            let (image, py) = (unit / phases[0], unit % phases[0]);
+            // The phase is an image of its own: every `dy`th row and `dx`th column, of inputs and of outputs.
+            let (y0, x0) = p.origin(py, px);
+            let (y0, ry) = (y0.div_euclid(dy as isize), y0.rem_euclid(dy as isize) as usize);
+            let (x0, rx) = (x0.div_euclid(dx as isize), x0.rem_euclid(dx as isize) as usize);
+            let (h, w) = (s.h.saturating_sub(ry).div_ceil(dy), s.w.saturating_sub(rx).div_ceil(dx));
+            let (oh, ow) = ((p.oh - py).div_ceil(dy), (p.ow - px).div_ceil(dx));
+            // Of use only inside; addresses of others wrap.
+            let (row, pixel) = (i.row.wrapping_mul(dy), i.pixel.wrapping_mul(dx));
+            let (out_row, out_pixel) = (o.row.wrapping_mul(dy), o.pixel.wrapping_mul(dx));
             let c = chunk * VECTORS * self.lanes;
             let channels = (s.c_out - c).min(VECTORS * self.lanes);
+            let from = ry.wrapping_mul(i.row).wrapping_add(rx.wrapping_mul(i.pixel)).wrapping_add(c);
+            let input = job.input.wrapping_add(image * i.image).wrapping_add(from);
+            // SAFETY: the first output of the phase is inside.
+            let out = unsafe { job.output.add(image * o.image + py * o.row + px * o.pixel + c) };
+            let rows = Shares::new(oh, bands).range(band);
             // A narrower last strip is made of narrower ones, not moved back: another thread may compute its neighbour.
             let x = strip * width;
-            let pixels = width.min(p.ow - x);
+            let pixels = width.min(ow.saturating_sub(x));
             let mut done = 0;
             while done < pixels {
                 let left = pixels - done;
                 let width = widths.iter().find(|w| w.pixels <= left).unwrap_or(&widths[widths.len() - 1]);
-                let (y0, x0) = p.origin(rows.start, x + done);
+                let column = x + done;
+                let (y, x) = (y0 + (rows.start * self.stride) as isize, x0 + (column * self.stride) as isize);
                 let reach = |outputs: usize| (outputs - 1) * self.stride + self.k;
                 let range = |first: isize, len: usize, reach: usize| {
                     let end = (len as isize - first).clamp(0, reach as isize) as usize;
                     ((-first).clamp(0, reach as isize) as usize, end)
                 };
-                let columns = range(x0, s.w, reach(width.pixels));
+                let columns = range(x, w, reach(width.pixels));
                 let edge = columns != (0, reach(width.pixels));
-                let start = job.input.wrapping_add(image * i.image + c);
-                let start = start.wrapping_offset(y0.wrapping_mul(i.row as isize));
+                let first = input.wrapping_offset(y.wrapping_mul(row as isize));
                 // SAFETY: the strip is inside the output; the ranges leave out what is outside of the image.
                 unsafe {
                     width.micros[usize::from(edge)](&Strip {
-                        input: start.wrapping_offset(x0.wrapping_mul(i.pixel as isize)),
-                        row: i.row,
-                        pixel: i.pixel,
-                        rows: range(y0, s.h, reach(rows.len())),
+                        input: first.wrapping_offset(x.wrapping_mul(pixel as isize)),
+                        row,
+                        pixel,
+                        rows: range(y, h, reach(rows.len())),
                         columns,
-                        out: job.output.add(image * o.image + rows.start * o.row + (x + done) * o.pixel + c),
-                        out_row: o.row,
-                        out_pixel: o.pixel,
+                        out: out.add(rows.start * out_row + column * out_pixel),
+                        out_row,
+                        out_pixel,
                         out_rows: rows.len(),
                         weights: job.weights.add(c * (p.k() + 1)),
                         channels,
@@ -389,8 +430,11 @@ impl Algorithm for DepthwiseStripNhwc {
                 for (row, x) in rows.flat_map(|row| (x..x + pixels).map(move |x| (row, x))) {
                     // SAFETY: the strip has just been written.
                     unsafe {
-                        let out = job.output.add(image * o.image + row * o.row + x * o.pixel + c);
-                        f.apply(out, [image, row, x, c], channels);
+                        f.apply(
+                            out.add(row * out_row + x * out_pixel),
+                            [image, py + row * dy, px + x * dx, c],
+                            channels,
+                        )
                     }
                 }
             }
