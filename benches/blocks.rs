@@ -425,11 +425,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         println!("{name}, {threads} threads, {}", layout.name());
         println!("{:>44}  {:>9}  {:>9}  {:>6}  {:>9}  {:>9}", "", "fused us", "separate", "ratio", "GMAC/s", "scratch");
-        let (mut product, mut sums, mut multiplies) = (1.0f64, [0.0f64; 2], 0u64);
+        let (mut ratios, mut sums, mut multiplies) = (Vec::new(), [0.0f64; 2], 0u64);
         for c in &contests {
             let us = [c.least[0], c.least[c.least.len() - 1]].map(|d| d.as_secs_f64() * 1e6);
             let ratio = us[1] / us[0];
-            product *= ratio;
+            ratios.push(ratio);
             sums = [sums[0] + us[0], sums[1] + us[1]];
             multiplies += c.multiplies;
             let rate = c.multiplies as f64 / us[0] / 1e3;
@@ -439,7 +439,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("{}", c.plans[0].describe());
             }
         }
-        let mean = product.powf(1.0 / contests.len() as f64);
+        let mean = geometric_mean(&ratios);
         let rate = multiplies as f64 / sums[0] / 1e3;
         println!("{:>44}  {:>9.1}  {:>9.1}  {mean:>6.3}  {rate:>9.1}", "all, geometric mean", sums[0], sums[1]);
         print_realised(&contests);
@@ -462,8 +462,12 @@ fn print_realised(contests: &[Contest]) {
         println!("{:>44}  {us:>9.1}  {theory:>9.2}  {measured:>9.2}  {:>9.3}", c.name, measured / theory);
     }
     if !all.is_empty() {
-        let mean = (all.iter().map(|r| r.ln()).sum::<f64>() / all.len() as f64).exp();
+        let mean = geometric_mean(&all);
         let least = all.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{:>44}  {:>9}  {:>9}  {mean:>9.3}  {least:>9.3}", "realised: geometric mean, least", "", "");
     }
+}
+
+fn geometric_mean(values: &[f64]) -> f64 {
+    (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()
 }

@@ -8,32 +8,13 @@
 //! `nchw`, and `separate` if whole tensors are to stand between the block's operations. What does not apply is ignored;
 //! what is left out is 1, the kernel 3, layout `nhwc`.
 
+#[path = "common/markers.rs"]
+mod markers;
+
 use lightconv::block::*;
 use lightconv::{Activation, Conv2dShape, Dims, Error, Layout, Options, View, ViewMut};
+use markers::{fill, start_marker, stop_marker};
 use std::hint::black_box;
-
-/// Small numbers of either sign, never denormal.
-fn fill(len: usize) -> Vec<f32> {
-    (0..len).map(|i| ((i * 7 + 3) % 17) as f32 / 8.0 - 1.0).collect()
-}
-
-#[inline(never)]
-fn start_marker() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a no-operation on every core.
-    unsafe {
-        core::arch::asm!("hint #0x7e", options(nostack))
-    }
-}
-
-#[inline(never)]
-fn stop_marker() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a no-operation on every core.
-    unsafe {
-        core::arch::asm!("hint #0x7f", options(nostack))
-    }
-}
 
 /// Runs a plan, and tells its multiplies.
 macro_rules! count {

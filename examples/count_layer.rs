@@ -4,12 +4,16 @@
 //!
 //! Words of the layer: `n` images, `c` input channels, `h` rows, `w` columns, `o` output channels, `k` kernel, `s` stride,
 //! `p` padding, `d` dilation (`k`, `s`, `p` and `d` take one number or rows x columns), `g` groups, then `nhwc` or
-//! `nchw`, `winograd` if its changed arithmetic is allowed, and, if one kernel and no other is wanted, `kernel=NAME`. What is left out is 1, padding 0, layout `nhwc`.
+//! `nchw`, `winograd` if its changed arithmetic is allowed, and, if one kernel and no other is wanted, `kernel=NAME`.
+//! What is left out is 1, padding 0, layout `nhwc`.
 //!
-//! On AArch64 the runs stand between `hint #0x7e` and `hint #0x7f`, which every core executes as no-operations; elsewhere
-//! there are no markers.
+//! The markers are those of `common/markers.rs`.
+
+#[path = "common/markers.rs"]
+mod markers;
 
 use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Layout, Options, View, ViewMut};
+use markers::{fill, start_marker, stop_marker};
 use std::error::Error;
 use std::hint::black_box;
 
@@ -66,29 +70,6 @@ fn parse(spec: &str) -> Result<Layer, String> {
         }
     }
     Ok(Layer { shape, layout, winograd, kernel })
-}
-
-/// Small numbers of either sign, never denormal.
-fn fill(len: usize) -> Vec<f32> {
-    (0..len).map(|i| ((i * 7 + 3) % 17) as f32 / 8.0 - 1.0).collect()
-}
-
-#[inline(never)]
-fn start_marker() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a no-operation on every core.
-    unsafe {
-        core::arch::asm!("hint #0x7e", options(nostack))
-    }
-}
-
-#[inline(never)]
-fn stop_marker() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a no-operation on every core.
-    unsafe {
-        core::arch::asm!("hint #0x7f", options(nostack))
-    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

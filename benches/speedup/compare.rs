@@ -1,6 +1,6 @@
 //! The results of an earlier run beside those of this one.
 
-use super::figures::{Results, Row};
+use super::figures::{Results, Row, geometric_mean};
 use super::report::WHOLE;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -123,8 +123,7 @@ fn pair(results: &Results, layer: &str, old: &Line, new: &Row) -> Match {
 impl Comparison {
     /// Geometric mean of the layers' ratios; 1 without any.
     pub fn mean(&self) -> f64 {
-        let layers: Vec<f64> = self.matches.iter().filter(|m| !m.whole).map(|m| m.ratio().ln()).collect();
-        if layers.is_empty() { 1.0 } else { (layers.iter().sum::<f64>() / layers.len() as f64).exp() }
+        geometric_mean(self.matches.iter().filter(|m| !m.whole).map(|m| m.ratio())).unwrap_or(1.0)
     }
 
     /// In a sentence.

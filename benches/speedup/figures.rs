@@ -204,7 +204,7 @@ impl Results {
             let pairs = self.pairs.iter().enumerate().filter(|(_, p)| is_ghost(p) == ghost);
             let all: Vec<(usize, f64)> = pairs.map(|(i, p)| (i, p.speedup.realised())).collect();
             let least = all.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-            let mean = (all.iter().map(|a| a.1.ln()).sum::<f64>() / all.len() as f64).exp();
+            let mean = geometric_mean(all.iter().map(|a| a.1))?;
             Some((kind, mean, least.1, least.0))
         };
         [("separable pairs", false), ("Ghost modules", true)].into_iter().filter_map(of).collect()
@@ -217,6 +217,12 @@ impl Results {
         let bound = self.rows.iter().map(|r| at(Bound::of(&r.cost, &self.ceilings).gmacs, r)).sum();
         (peak, bound)
     }
+}
+
+/// The geometric mean; none of nothing.
+pub fn geometric_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let logarithms: Vec<f64> = values.map(f64::ln).collect();
+    (!logarithms.is_empty()).then(|| (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
             let d = self.tensors[port.tensor].dims;
             if port.tensor < 2 { 0 } else { d.w * d.c }
         };
-        let row = shape.stride[0] * floats(from) + floats(to);
+        let row = shape.stride[0].saturating_mul(floats(from)).saturating_add(floats(to));
         self.options.strip_rows.unwrap_or(usize::MAX).min(self.budget(self.options.threads) / row)
     }
 

@@ -16,9 +16,9 @@
 //! ```
 //!
 //! With stride 2 two loads are split into even and odd columns. Taps further on are shifts of these, in registers; so
-//! they are for 5x5 with stride 1 on x86, where an unaligned load that touches two cache lines takes the time of three. Rows outside the image are null
-//! pointers and left out; vectors that stick out left or right are loaded by mask, and only those. Groups are the inner
-//! loop, so that the addresses are found once for all of them.
+//! they are for 5x5 with stride 1 on x86, where an unaligned load that touches two cache lines takes the time of three.
+//! Rows outside the image are null pointers and left out; vectors that stick out left or right are loaded by mask, and
+//! only those. Groups are the inner loop, so that the addresses are found once for all of them.
 //!
 //! Registers: `MR * R * NV` accumulators, `NV` inputs, and for a depthwise 3x3 the nine weights; else one broadcast.
 //! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
@@ -30,7 +30,7 @@
 //!
 //! [`super::staged_nchw`] takes any kernel size, stride and dilation.
 
-use super::staged_nchw::{CopyFn, Stage};
+use super::staged_nchw::{self, CopyFn, Stage};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -41,7 +41,8 @@ pub(crate) const MOST_ROWS: usize = 11;
 
 /// A block of output rows, for all groups.
 pub(crate) struct Tile {
-    /// Column 0 of the input rows of the window, in the first group's first channel; null outside. For [`super::staged_nchw`], unused.
+    /// Column 0 of the input rows of the window, in the first group's first channel; null outside. For
+    /// [`super::staged_nchw`], unused.
     pub rows: *const *const f32,
     pub groups: usize,
     /// Input channels of a group.
@@ -350,16 +351,27 @@ pub(crate) struct DirectNchw {
     pub copy: CopyFn,
     /// Cost of one vector multiply-add beside that of the tier's widest vector in a kernel bound by it.
     pub cost: f64,
-    /// The same of channels that are too few for the first micro-kernel.
+    /// How many times that the channels cost that are too few for the first micro-kernel.
     pub rest: f64,
     /// Output channels of a group from which on it is refused, if gathering inputs always pays then.
     pub many: usize,
 }
 
-/// Output channels of a group from which on gathering inputs pays: see [`super::igemm_nchw`].
-pub(crate) const MANY_CHANNELS: usize = 16;
-
 impl DirectNchw {
+    /// What most kernels have in common. From 16 output channels of a group on gathering inputs pays: see
+    /// [`super::igemm_nchw`].
+    pub(crate) const COMMON: DirectNchw = DirectNchw {
+        lanes: 1,
+        k: 0,
+        stride: 0,
+        rows: 1,
+        micros: &[],
+        copy: staged_nchw::copy,
+        cost: 1.0,
+        rest: 1.0,
+        many: 16,
+    };
+
     fn is_any(&self) -> bool {
         self.k == 0
     }
@@ -403,7 +415,7 @@ impl Algorithm for DirectNchw {
         let s = &p.shape;
         let rows = (s.n * self.blocks(p)) as f64 * self.rows as f64;
         let rest = p.cg_out % self.micros[0].0;
-        let channels = (p.cg_out - rest) as f64 * self.cost + rest as f64 * self.rest;
+        let channels = ((p.cg_out - rest) as f64 + rest as f64 * self.rest) * self.cost;
         let sums = rows * p.ow.div_ceil(self.lanes) as f64 * s.groups as f64 * channels * (p.k() + 1) as f64;
         let staged = self.stage(p).map_or(0, |stage| s.n * self.blocks(p) * s.groups * stage.len() / self.lanes);
         sums + staged as f64

@@ -22,7 +22,8 @@
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: pointwise 256 to 256 channels on 28 x 28 pixels 98 % of
 //! peak, 32 to 64 on 112 x 112 88 %, three groups of 80 to 20 95 %; 3x3 with 64 to 256 channels 86 to 91 %, where
-//! gathering takes the rest (on x86 `transposed_nchw` does better); 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes of seven half vectors empty.
+//! gathering takes the rest (on x86 `transposed_nchw` does better); 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes
+//! of seven half vectors empty.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -120,8 +121,26 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
             step!();
         }
         let _ = (w, x);
-        if t.clamp != NO_CLAMP {
-            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+        finish_tile(acc, out, t.out_channel, t.last, t.clamp);
+    }
+}
+
+/// Clamps and stores a tile: rows of outputs, `last` lanes of the last vector.
+///
+/// # Safety
+/// The CPU has the tier of `V`; the outputs are writable.
+#[inline(always)]
+pub(super) unsafe fn finish_tile<V: Vector, const MR: usize, const NV: usize>(
+    mut acc: [[V; NV]; MR],
+    out: *mut f32,
+    out_channel: usize,
+    last: usize,
+    clamp: (f32, f32),
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
             for row in &mut acc {
                 for y in row {
                     *y = y.at_least(lo).at_most(hi);
@@ -130,9 +149,9 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
         }
         for m in 0..MR {
             for v in 0..NV {
-                let out = out.add(m * t.out_channel + v * V::LANES);
-                if v + 1 == NV && t.last < V::LANES {
-                    acc[m][v].store_first(out, t.last);
+                let out = out.add(m * out_channel + v * V::LANES);
+                if v + 1 == NV && last < V::LANES {
+                    acc[m][v].store_first(out, last);
                 } else {
                     acc[m][v].store(out);
                 }
@@ -265,7 +284,7 @@ impl IgemmNchw {
         if j < more { more - j } else { panels - j }
     }
 
-    pub(super) fn group_len(&self, p: &Problem) -> usize {
+    fn group_len(&self, p: &Problem) -> usize {
         let (_, channels, at) = self.panel(p, self.panels(p) - 1);
         at + channels.next_multiple_of(4) * (p.k() + 1)
     }

@@ -185,19 +185,13 @@ impl Algorithm for TransposedNchw {
         let sizes = Shares::new(p.oh, bands);
         for unit in part.range(s.n * bands) {
             let (image, range) = (unit / bands, sizes.range(unit % bands));
-            let (y0, _) = p.origin(range.start, 0);
-            let end = y0 + Self::reach(p, range.len()) as isize;
-            let (first, last) = (y0.max(0) as usize, end.min(s.h as isize) as usize);
-            let mut shape = *s;
-            (shape.n, shape.h) = (1, last - first);
-            shape.padding.top = (-y0).max(0) as usize;
-            shape.padding.bottom = (end - last as isize) as usize;
-            let problem = Problem { shape, layout: Layout::Nhwc, oh: range.len(), ..p.clone() };
-            // SAFETY: rows `first..last` are inside the image, and `range` inside the output; scratch holds both, and what
+            let read = s.input_rows(range.clone());
+            let problem = Problem { layout: Layout::Nhwc, ..p.rows(range.clone()) };
+            // SAFETY: the rows that are read are inside the image, and `range` inside the output; scratch holds both, and what
             // the inner kernel asks for. Rows that lie side by side are one line of pixels.
             unsafe {
-                let from = job.input.add(image * i.image + first * i.row);
-                let (lines, len) = if i.row == s.w { (1, shape.h * s.w) } else { (shape.h, s.w) };
+                let from = job.input.add(image * i.image + read.start * i.row);
+                let (lines, len) = if i.row == s.w { (1, read.len() * s.w) } else { (read.len(), s.w) };
                 for line in 0..lines {
                     (self.transpose)(&Matrix {
                         from: from.add(line * i.row),

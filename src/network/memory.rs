@@ -65,8 +65,8 @@ struct Use {
 }
 
 impl Memory {
-    /// Plans for a graph with at least one node, each of which needs this many floats of scratch while it is computed, if any of them does. With
-    /// `own_output` the last tensor lies in the block.
+    /// Plans for a graph with at least one node, each of which needs this many floats of scratch while it is computed,
+    /// if any of them does. With `own_output` the last tensor lies in the block.
     pub fn new(graph: &Graph, scratch: &[usize], own_output: bool) -> Result<Memory, Error> {
         let tensors = graph.nodes.len() + 1;
         let mut memory = Memory {

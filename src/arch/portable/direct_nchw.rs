@@ -1,7 +1,7 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x4;
-use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -25,10 +25,8 @@ pub(super) static K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 4,
     micros: &[(1, micro::<3, 1, 1, 4, 1>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Depthwise 3x3, stride 2: 2 rows x 4 pixels.
@@ -38,10 +36,8 @@ pub(super) static K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 2,
     micros: &[(1, micro::<3, 2, 1, 2, 1>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 4 pixels.
@@ -51,10 +47,8 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 2,
     micros: &[(4, micro::<3, 1, 4, 2, 1>), (2, micro::<3, 1, 2, 2, 1>), (1, micro::<3, 1, 1, 2, 1>)],
-    copy: staged_nchw::copy,
     cost: 1.1,
-    rest: 1.1,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Any kernel: 2 channels x 4 rows x 4 pixels.
@@ -64,8 +58,6 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     stride: 0,
     rows: 4,
     micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)],
-    copy: staged_nchw::copy,
     cost: 2.0,
-    rest: 2.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };

@@ -1,7 +1,7 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x1;
-use crate::kernel::direct_nchw::{DirectNchw, MANY_CHANNELS, Tile};
+use crate::kernel::direct_nchw::{DirectNchw, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -18,8 +18,6 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     stride: 0,
     rows: 4,
     micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)],
-    copy: staged_nchw::copy,
     cost: 2.0,
-    rest: 2.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };

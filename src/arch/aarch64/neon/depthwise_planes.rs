@@ -12,8 +12,7 @@
 use super::vector::F32x4;
 use crate::kernel::NO_CLAMP;
 use crate::kernel::depthwise_planes_nchw::{DepthwisePlanes, Strip};
-use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS};
-use crate::kernel::staged_nchw;
+use crate::kernel::direct_nchw::{self, DirectNchw};
 use core::arch::asm;
 
 /// Registers, as operands of a load or store of them all; `none` for none.
@@ -353,10 +352,8 @@ pub(super) static K3S1: DepthwisePlanes = DepthwisePlanes {
         stride: 1,
         rows: 4,
         micros: &[(1, general::<3, 1, 4>)],
-        copy: staged_nchw::copy,
         cost: 0.7,
-        rest: 0.7,
-        many: MANY_CHANNELS,
+        ..DirectNchw::COMMON
     },
     vectors: 7,
     micro: micro::<1>,
@@ -370,10 +367,8 @@ pub(super) static K3S2: DepthwisePlanes = DepthwisePlanes {
         stride: 2,
         rows: 2,
         micros: &[(1, general::<3, 2, 2>)],
-        copy: staged_nchw::copy,
         cost: 0.7,
-        rest: 0.7,
-        many: MANY_CHANNELS,
+        ..DirectNchw::COMMON
     },
     vectors: 7,
     micro: micro::<2>,

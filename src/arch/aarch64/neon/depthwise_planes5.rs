@@ -9,8 +9,7 @@
 use super::depthwise_planes::{general, list, move_on};
 use crate::kernel::NO_CLAMP;
 use crate::kernel::depthwise_planes_nchw::{DepthwisePlanes, Strip};
-use crate::kernel::direct_nchw::{DirectNchw, MANY_CHANNELS};
-use crate::kernel::staged_nchw;
+use crate::kernel::direct_nchw::DirectNchw;
 use core::arch::asm;
 
 /// The lane that holds the weight of a kernel row and column: the bias comes first, and the last four overlap.
@@ -308,10 +307,8 @@ pub(super) static K5S1: DepthwisePlanes = DepthwisePlanes {
         stride: 1,
         rows: 4,
         micros: &[(1, general::<5, 1, 4>)],
-        copy: staged_nchw::copy,
         cost: 0.7,
-        rest: 0.7,
-        many: MANY_CHANNELS,
+        ..DirectNchw::COMMON
     },
     vectors: 4,
     micro: micro::<1>,
@@ -325,10 +322,8 @@ pub(super) static K5S2: DepthwisePlanes = DepthwisePlanes {
         stride: 2,
         rows: 2,
         micros: &[(1, general::<5, 2, 2>)],
-        copy: staged_nchw::copy,
         cost: 0.7,
-        rest: 0.7,
-        many: MANY_CHANNELS,
+        ..DirectNchw::COMMON
     },
     vectors: 5,
     micro: micro::<2>,

@@ -2,7 +2,7 @@
 
 use super::staged_nchw as staged;
 use super::vector::F32x4;
-use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -35,10 +35,8 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 2,
     micros: &[(4, micro::<3, 1, 4, 2, 2>), (2, micro::<3, 1, 2, 2, 2>), (1, micro::<3, 1, 1, 2, 2>)],
-    copy: staged_nchw::copy,
     cost: 3.0,
-    rest: 3.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Groups of few channels, 3x3, stride 2: 4 channels x 1 row x 8 pixels.
@@ -48,10 +46,8 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 1,
     micros: &[(4, micro::<3, 2, 4, 1, 2>), (2, micro::<3, 2, 2, 1, 2>), (1, micro::<3, 2, 1, 1, 2>)],
-    copy: staged_nchw::copy,
     cost: 2.4,
-    rest: 2.4,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Any kernel: 4 channels x 28 pixels.
@@ -63,6 +59,6 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     micros: &[(4, staged::four), (2, any::<2, 2>), (1, any::<1, 2>)],
     copy: staged::copy,
     cost: 1.1,
-    rest: 2.0,
+    rest: 2.0 / 1.1,
     many: 256,
 };

@@ -1,7 +1,7 @@
 //! Direct, NCHW: see [`crate::kernel::direct_nchw`].
 
 use super::vector::F32x8;
-use crate::kernel::direct_nchw::{self, DirectNchw, MANY_CHANNELS, Tile};
+use crate::kernel::direct_nchw::{self, DirectNchw, Tile};
 use crate::kernel::staged_nchw;
 
 /// # Safety
@@ -27,10 +27,8 @@ pub(super) static K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 4,
     micros: &[(1, micro::<3, 1, 1, 4, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Depthwise 3x3, stride 2: 2 rows x 16 pixels.
@@ -40,10 +38,8 @@ pub(super) static K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 2,
     micros: &[(1, micro::<3, 2, 1, 2, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Depthwise 5x5, stride 1: 4 rows x 16 pixels.
@@ -53,10 +49,8 @@ pub(super) static K5S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 4,
     micros: &[(1, micro::<5, 1, 1, 4, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Depthwise 5x5, stride 2: 2 rows x 16 pixels.
@@ -66,10 +60,8 @@ pub(super) static K5S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 2,
     micros: &[(1, micro::<5, 2, 1, 2, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.0,
-    rest: 1.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Groups of few channels, 3x3, stride 1: 4 channels x 1 row x 16 pixels. Two rows would take all registers for sums.
@@ -79,10 +71,8 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 1,
     micros: &[(4, micro::<3, 1, 4, 1, 2>), (2, micro::<3, 1, 2, 1, 2>), (1, micro::<3, 1, 1, 1, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.1,
-    rest: 1.1,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Groups of few channels, 3x3, stride 2: 4 channels x 1 row x 16 pixels.
@@ -92,10 +82,8 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 1,
     micros: &[(4, micro::<3, 2, 4, 1, 2>), (2, micro::<3, 2, 2, 1, 2>), (1, micro::<3, 2, 1, 1, 2>)],
-    copy: staged_nchw::copy,
     cost: 1.2,
-    rest: 1.2,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
 
 /// Any kernel: 2 channels x 4 rows x 8 pixels.
@@ -105,8 +93,6 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     stride: 0,
     rows: 4,
     micros: &[(2, any::<2, 4, 1>), (1, any::<1, 4, 2>)],
-    copy: staged_nchw::copy,
     cost: 6.0,
-    rest: 6.0,
-    many: MANY_CHANNELS,
+    ..DirectNchw::COMMON
 };
