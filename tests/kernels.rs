@@ -103,6 +103,9 @@ fn layers() -> Vec<Conv2dShape> {
         s(1, 1, 1024, 1000, 1),
         s(56, 56, 24, 144, 1),
         s(7, 7, 300, 640, 3).pad(1),
+        Conv2dShape::new(1, 17, 17, 32, 40, [1, 7]).pad_hw(0, 3),
+        s(14, 28, 40, 33, 5).dilation(2).pad(4),
+        s(14, 14, 128, 128, 3).groups(8).pad(1),
         Conv2dShape::new_1d(1, 3000, 80, 96, 5).stride_hw(1, 2).pad_hw(0, 2),
     ]
 }

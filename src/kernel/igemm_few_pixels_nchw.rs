@@ -22,7 +22,7 @@
 
 use super::igemm_nchw::finish_line;
 use super::igemm_nhwc::{IgemmNhwc, Tile};
-use super::{Algorithm, Job, Part, Problem, Shares};
+use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 
@@ -114,7 +114,8 @@ impl Algorithm for IgemmFewPixelsNchw {
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o, inner) = (&p.shape, job.input_strides, job.output_strides, self.inner);
-        let (per_group, per_image, nr) = (inner.panels(p), inner.tiles(p), inner.nr());
+        let (tiling, _) = inner.tiling(p);
+        let (per_group, per_image, nr) = (inner.panels(p), tiling.tiles(), inner.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
         let (panels, tiles) = if inner.splits_panels(p) {
             (part.range(all_panels), 0..all_tiles)
@@ -128,9 +129,8 @@ impl Algorithm for IgemmFewPixelsNchw {
         let a = a.wrapping_add(a.align_offset(64).min(16));
         let (a_step, sums_step) = (step(p.k()), step(p.cg_out));
         let sums = a.wrapping_add(inner.mr(p) * a_step);
-        let sizes = Shares::new(p.oh * p.ow, per_image);
         for tile in tiles {
-            let (image, pixels) = (tile / per_image, sizes.range(tile % per_image));
+            let (image, pixels) = (tile / per_image, tiling.range(tile % per_image));
             for (m, pixel) in pixels.clone().enumerate() {
                 // SAFETY: scratch has a word per pixel.
                 unsafe { *outputs.add(m) = pixel / p.ow * o.row + pixel % p.ow * o.pixel };
@@ -155,6 +155,7 @@ impl Algorithm for IgemmFewPixelsNchw {
                         inner.micros[nv - 1][pixels.len() - 1](&Tile {
                             tiles: 1,
                             zeros: core::ptr::null(),
+                            shift: 0,
                             offsets: core::ptr::null(),
                             pointers: core::ptr::null(),
                             input: a,

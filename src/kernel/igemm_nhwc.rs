@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! for each tile of MR output pixels                     (driver)
-//!     find, per tap, the MR input pixels; a pixel in the padding is a row of zeros, but left out as a tile's first or last;
-//!     a tap that only sees padding is left out
+//!     find, per tap, the MR input pixels; those in the padding are rows of zeros, but left out where they are a tile's
+//!     first or last ones; a tap that only sees padding is left out
 //!     for each panel of NV vectors of output channels   (driver)
 //!         acc[MR][NV] = bias                            (micro-kernel)
 //!         for each tap, for each input channel k
@@ -34,6 +34,7 @@ use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, finish, igemm_taps}
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
+use core::ops::Range;
 
 /// A tile for the micro-kernel, or several whose pixels follow each other.
 pub(crate) struct Tile {
@@ -44,6 +45,8 @@ pub(crate) struct Tile {
     /// Per segment, `MR` pointers to runs of `run` inputs; null if there is one run per pixel, `input_step` apart from
     /// `input` on, and the outputs likewise.
     pub pointers: *const *const f32,
+    /// Floats from where the pointers point to the runs: the channels of groups before this one.
+    pub shift: usize,
     /// Where the pointers of pixels in the padding point.
     pub zeros: *const f32,
     pub input: *const f32,
@@ -65,8 +68,11 @@ pub(crate) struct Tile {
     pub clamp: (f32, f32),
 }
 
-/// Tiles of at least this many rows leave out a first or a last row in the padding. A shorter one gains little.
+/// Tiles of at least this many rows leave out their first or last rows in the padding. A shorter one gains little.
 const SKIPS: usize = 7;
+
+/// Rows that a tile leaves out at most, at one end.
+const MOST_SKIPPED: usize = 3;
 
 /// A micro-kernel for one `MR` and `NV`.
 pub(crate) type Micro = unsafe fn(&Tile);
@@ -140,8 +146,9 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
             // A run for some rows.
             macro_rules! run {
                 ($rows:expr) => {
-                    let mut k = 0;
-                    while k + 4 <= t.run {
+                    let mut k = t.shift;
+                    let end = t.shift + t.run;
+                    while k + 4 <= end {
                         let mut q = [V::quad(a[0].add(k)); MR];
                         for m in 1..MR {
                             q[m] = V::quad(a[m].add(k));
@@ -153,7 +160,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                         w = w.add(4 * nr);
                         k += 4;
                     }
-                    while k < t.run {
+                    while k < end {
                         let mut b = [V::zero(); NV];
                         for v in 0..NV {
                             b[v] = V::load(w.add(v * V::LANES));
@@ -169,11 +176,23 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                     }
                 };
             }
-            // Where tiles are rows of the output, taps at its sides see padding in their first or last pixel.
+            // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
             if MR >= SKIPS && a[0] == t.zeros {
-                run!(1..MR);
+                if a[1] != t.zeros {
+                    run!(1..MR);
+                } else if a[2] != t.zeros {
+                    run!(2..MR);
+                } else {
+                    run!(MOST_SKIPPED..MR);
+                }
             } else if MR >= SKIPS && a[MR - 1] == t.zeros {
-                run!(0..MR - 1);
+                if a[MR - 2] != t.zeros {
+                    run!(0..MR - 1);
+                } else if a[MR - 3] != t.zeros {
+                    run!(0..MR - 2);
+                } else {
+                    run!(0..MR - MOST_SKIPPED);
+                }
             } else {
                 run!(0..MR);
             }
@@ -216,11 +235,13 @@ const FEW_CHANNELS: usize = 8;
 impl IgemmNhwc {
     /// Rows of a tile. Many rows spare loads of the panel from the second cache. A panel that stays in the first one
     /// needs no more rows than hide the latency of the multiply-add, and small tiles store their sums in smaller bursts,
-    /// which the multiply-adds of the next tile cover.
+    /// which the multiply-adds of the next tile cover; where they are one vector wide, the pointers of several taps weigh more.
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len();
-        let panel = self.nr() * (p.k() + 1) * size_of::<f32>();
-        if panel <= p.caches.l1 / 2 { most.min(8) } else { most }
+        let vectors = p.cg_out.div_ceil(self.lanes).min(self.micros.len());
+        let panel = vectors * self.lanes * (p.k() + 1) * size_of::<f32>();
+        let few = if vectors == 1 && !p.shape.is_pointwise() { 14 } else { 8 };
+        if panel <= p.caches.l1 / 2 { most.min(few) } else { most }
     }
 
     pub(super) fn nr(&self) -> usize {
@@ -232,9 +253,38 @@ impl IgemmNhwc {
         p.cg_out.div_ceil(self.nr())
     }
 
-    /// Tiles of one image. Sizes differ by one at most, and never depend on the number of parts.
-    pub(super) fn tiles(&self, p: &Problem) -> usize {
-        (p.oh * p.ow).div_ceil(self.mr(p))
+    /// How an image's output pixels are cut into tiles; never depends on the number of parts. With it, how many of the
+    /// products of a pixel and a tap are computed.
+    ///
+    /// Tiles of all pixels in one line are the fullest. But in a tile that lies in one row, pixels at the row's ends leave
+    /// out the taps that see padding, and in a row at the top or the bottom so do all of them.
+    pub(super) fn tiling(&self, p: &Problem) -> (Tiling, f64) {
+        let s = &p.shape;
+        let pixels = p.oh * p.ow;
+        let flat = (Tiling::new(1, pixels, self.mr(p)), (pixels * s.kh) as f64 * s.kw as f64);
+        if s.kh * s.kw == 1 {
+            return flat;
+        }
+        let tiling = Tiling::new(p.oh, p.ow, self.mr(p));
+        let rows: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| p.oh - top - bottom).sum();
+        let skips = |ends: (usize, usize)| {
+            let (left, right) = (ends.0.min(MOST_SKIPPED), ends.1.min(MOST_SKIPPED));
+            match (p.ow / tiling.per_line >= SKIPS, tiling.per_line) {
+                (false, _) => 0,
+                (true, 1) if left > 0 => left,
+                (true, _) => left + right,
+            }
+        };
+        let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
+        let by_rows = (tiling, rows as f64 * columns as f64);
+        let vectors = p.cg_out.div_ceil(self.lanes);
+        // In multiply-adds. A tile's stores and calls take some forty, and its accumulators are at least eight.
+        let cost = |(tiling, products): (Tiling, f64)| {
+            let accumulators = (pixels / tiling.tiles() * vectors.min(self.micros.len())) as f64;
+            let fill = (8.0 / accumulators).max(1.0);
+            products * fill * (p.cg_in * vectors) as f64 + 40.0 * (tiling.tiles() * self.panels(p)) as f64
+        };
+        if cost(by_rows) <= cost(flat) { by_rows } else { flat }
     }
 
     /// Length of a packed panel in floats.
@@ -249,7 +299,7 @@ impl IgemmNhwc {
         let s = &p.shape;
         let weights = s.c_out * p.k();
         let panels = s.groups * self.panels(p);
-        panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * self.tiles(p) < 4)
+        panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * self.tiling(p).0.tiles() < 4)
     }
 
     fn merges(&self, p: &Problem) -> bool {
@@ -257,7 +307,36 @@ impl IgemmNhwc {
     }
 }
 
-/// Where a tile's pixels are, built once per tile and group and used by all of its panels.
+/// Lines of output pixels, each cut into tiles whose sizes differ by one at most.
+#[derive(Clone, Copy)]
+pub(super) struct Tiling {
+    lines: usize,
+    len: usize,
+    per_line: usize,
+    sizes: Shares,
+}
+
+impl Tiling {
+    fn new(lines: usize, len: usize, mr: usize) -> Self {
+        let per_line = len.div_ceil(mr);
+        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line) }
+    }
+
+    /// Tiles of an image.
+    pub(super) fn tiles(&self) -> usize {
+        self.lines * self.per_line
+    }
+
+    /// The output pixels of a tile.
+    pub(super) fn range(&self, tile: usize) -> Range<usize> {
+        let (first, tile) =
+            if self.lines == 1 { (0, tile) } else { (tile / self.per_line * self.len, tile % self.per_line) };
+        let pixels = self.sizes.range(tile);
+        first + pixels.start..first + pixels.end
+    }
+}
+
+/// Where a tile's pixels are, built once per tile and used by all of its panels.
 struct Table {
     offsets: *mut usize,
     pointers: *mut *const f32,
@@ -280,22 +359,24 @@ impl Algorithm for IgemmNhwc {
         let full = vectors / self.micros.len();
         let rest = vectors % self.micros.len();
         // A tile needs eight accumulators to hide the latency of the multiply-add; short tiles pay as if they had them.
-        let tiles = (s.n * self.tiles(p)) as f64;
-        let rows = (p.oh * p.ow) as f64 / self.tiles(p) as f64;
+        let (tiling, products) = self.tiling(p);
+        let tiles = (s.n * tiling.tiles()) as f64;
+        let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
         let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
         // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
         // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
         let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
         let evicts = if evicts { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
-        let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * p.k() as f64;
+        let taps = products / (p.oh * p.ow) as f64;
+        let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;
         s.groups as f64 * (steps * self.width * evicts + tiles * rows * (s.kh * s.kw) as f64)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
         let group_len: usize = (0..self.panels(p)).map(|j| self.panel_len(p, j)).sum();
-        let mut packed = Aligned::new(s.groups * group_len + p.cg_in.max(s.kw * p.cg_in));
+        let mut packed = Aligned::new(s.groups * group_len + s.c_in.max(s.kw * p.cg_in));
         // What is not written stays zero: the row that pixels in the padding point to.
         let mut out = packed.writer();
         for g in 0..s.groups {
@@ -328,14 +409,15 @@ impl Algorithm for IgemmNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiles(p) }
+        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiling(p).0.tiles() }
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let s = &p.shape;
         // Divisions once here and not once per tile: of few channels, a tile takes no more time than a few dozen of them.
-        let (per_group, per_image, nr) = (self.panels(p), self.tiles(p), self.nr());
+        let (tiling, _) = self.tiling(p);
+        let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
         let (panels, tiles) = if self.splits_panels(p) {
             (part.range(all_panels), 0..all_tiles)
@@ -344,7 +426,6 @@ impl Algorithm for IgemmNhwc {
         };
         let group_len: usize = (0..per_group).map(|j| self.panel_len(p, j)).sum();
         let full_panels = p.cg_out / nr;
-        let sizes = Shares::new(p.oh * p.ow, per_image);
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
         let table = self.table(job);
@@ -362,23 +443,24 @@ impl Algorithm for IgemmNhwc {
             let (mut image, mut tile) = (tiles.start / per_image, tiles.start % per_image);
             let mut left = tiles.len();
             while left > 0 {
-                let pixels = sizes.range(tile);
-                let alike = if regular && job.finish.is_none() { sizes.alike(tile).min(together).min(left) } else { 1 };
+                let pixels = tiling.range(tile);
+                let alike =
+                    if regular && job.finish.is_none() { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
                 if !regular || job.finish.is_some() {
                     // SAFETY: these are pixels of the image, and of one tile.
                     unsafe { self.fill_out(job, &table, image, pixels.clone()) };
                 }
                 let at = |strides: Strides| image * strides.image + pixels.start * strides.pixel;
                 let (mut panel, mut g, mut j) = (first, first_group, first_panel);
-                let mut filled = usize::MAX;
+                let mut filled = false;
                 let (mut segments, mut run) = (1, p.cg_in);
                 while panel < end {
                     // SAFETY: the table has room for a full tile; panels of a group lie one after the other, all but the
                     // last of full width; the output pixels hold `width` channels from channel `c` on.
                     unsafe {
-                        if g != filled && !regular {
-                            filled = g;
-                            (segments, run) = self.fill(job, &table, zeros, image, pixels.clone(), g);
+                        if !regular && !filled {
+                            filled = true;
+                            (segments, run) = self.fill(job, &table, zeros, image, pixels.clone());
                         }
                         // As many panels of full vectors as there are go to one call, a narrower last one to its own.
                         let full = full_panels.saturating_sub(j).min(end - panel);
@@ -390,6 +472,7 @@ impl Algorithm for IgemmNhwc {
                         micro(&Tile {
                             tiles: alike,
                             zeros,
+                            shift: if regular { 0 } else { g * p.cg_in },
                             offsets: table.offsets,
                             pointers: if regular { core::ptr::null() } else { table.pointers },
                             input: job.input.wrapping_add(at(job.input_strides) + g * p.cg_in),
@@ -443,7 +526,7 @@ impl IgemmNhwc {
     ///
     /// # Safety
     /// The pixels are inside the image, as many as a tile has at most.
-    unsafe fn fill_out(&self, job: &Job<'_>, table: &Table, image: usize, pixels: core::ops::Range<usize>) {
+    unsafe fn fill_out(&self, job: &Job<'_>, table: &Table, image: usize, pixels: Range<usize>) {
         let (o, ow) = (job.output_strides, job.problem.ow);
         let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
         for m in 0..pixels.len() {
@@ -465,7 +548,7 @@ impl IgemmNhwc {
         p: &Problem,
         table: &Table,
         image: usize,
-        pixels: core::ops::Range<usize>,
+        pixels: Range<usize>,
         c: usize,
         width: usize,
     ) {
@@ -475,7 +558,8 @@ impl IgemmNhwc {
         }
     }
 
-    /// Fills the table for some pixels and one group; gives the number of segments and their length.
+    /// Fills the table for some pixels, with pointers to the first group's channels; gives the number of segments and their
+    /// length.
     ///
     /// # Safety
     /// The table lies in scratch of [`Algorithm::scratch_len`]; `zeros` has as many elements as the longest run.
@@ -485,13 +569,12 @@ impl IgemmNhwc {
         table: &Table,
         zeros: *const f32,
         image: usize,
-        pixels: core::ops::Range<usize>,
-        g: usize,
+        pixels: Range<usize>,
     ) -> (usize, usize) {
         let p = job.problem;
         let (s, i) = (&p.shape, job.input_strides);
         let mr = pixels.len();
-        let base = job.input.wrapping_add(image * i.image + g * p.cg_in);
+        let base = job.input.wrapping_add(image * i.image);
         // Pixels side by side, few channels: one run per kernel row.
         let merged = self.merges(p) && i.pixel == s.c_in;
         if !merged && igemm_taps::fits(p, mr) {
@@ -502,14 +585,14 @@ impl IgemmNhwc {
         let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
         // Of use only where two of its pixels are inside; addresses of others wrap.
         let step = s.stride[1].wrapping_mul(i.pixel);
+        let (first_y, first_x) = (pixels.start / p.ow, pixels.start % p.ow);
         let mut segments = 0;
         for ky in 0..s.kh {
             for kx in 0..columns {
                 let mut seen = false;
-                let mut m = 0;
+                let (mut m, mut oy, mut ox) = (0, first_y, first_x);
                 // Row by row of the output: inside one, input pixels are `step` apart.
                 while m < mr {
-                    let (oy, ox) = ((pixels.start + m) / p.ow, (pixels.start + m) % p.ow);
                     let count = (p.ow - ox).min(mr - m);
                     let (y0, x0) = p.origin(oy, ox);
                     let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
@@ -520,31 +603,38 @@ impl IgemmNhwc {
                         unsafe { core::slice::from_raw_parts_mut(table.pointers.add(segments * mr + m), count) };
                     if y < 0 || y >= s.h as isize {
                         pointers.fill(zeros);
-                    } else if x >= 0 && last < s.w as isize {
-                        seen = true;
-                        let first = row.wrapping_offset(x * i.pixel as isize);
-                        for (n, pointer) in pointers.iter_mut().enumerate() {
-                            *pointer = first.wrapping_add(n * step);
+                    } else if !merged || x >= 0 && last < s.w as isize {
+                        // Those before `lead` and from `end` on are in the padding.
+                        let lead = x.min(0).unsigned_abs().div_ceil(s.stride[1]).min(count);
+                        let end = (s.w as isize - x).max(0).unsigned_abs().div_ceil(s.stride[1]).clamp(lead, count);
+                        pointers[..lead].fill(zeros);
+                        pointers[end..].fill(zeros);
+                        let mut pointer =
+                            row.wrapping_offset((x + (lead * s.stride[1]) as isize).wrapping_mul(i.pixel as isize));
+                        for to in &mut pointers[lead..end] {
+                            *to = pointer;
+                            pointer = pointer.wrapping_add(step);
                         }
+                        seen |= lead < end;
                     } else {
                         for (n, pointer) in pointers.iter_mut().enumerate() {
                             let x = x + (n * s.stride[1]) as isize;
                             let end = x + reach as isize;
-                            if x >= 0 && end < s.w as isize {
-                                *pointer = row.wrapping_offset(x * i.pixel as isize);
-                            } else if end < 0 || x >= s.w as isize {
+                            if end < 0 || x >= s.w as isize {
                                 *pointer = zeros;
                                 continue;
-                            } else {
+                            }
+                            seen = true;
+                            *pointer = row.wrapping_offset(x.wrapping_mul(i.pixel as isize));
+                            if x < 0 || end >= s.w as isize {
                                 let patch = table.patches.wrapping_add((ky * self.mr(p) + m + n) * run);
                                 // SAFETY: the row is inside the image; the patch has `run` elements.
                                 unsafe { copy_window(row, patch, x, s.kw, s.w, s.c_in, i.pixel) };
                                 *pointer = patch;
                             }
-                            seen = true;
                         }
                     }
-                    m += count;
+                    (m, oy, ox) = (m + count, oy + 1, 0);
                 }
                 if seen {
                     // SAFETY: as above.

@@ -110,6 +110,18 @@ impl Problem {
         }
     }
 
+    /// How many of the first and of the last outputs along an axis (0 is rows, 1 columns) have kernel row or column `k` in
+    /// the padding. Together they are no more than all.
+    pub(crate) fn outside(&self, axis: usize, k: usize) -> (usize, usize) {
+        let s = &self.shape;
+        let (size, outputs, before) =
+            if axis == 0 { (s.h, self.oh, s.padding.top) } else { (s.w, self.ow, s.padding.left) };
+        let (stride, tap) = (s.stride[axis], k * s.dilation[axis]);
+        let first = before.saturating_sub(tap).div_ceil(stride).min(outputs);
+        let end = (size + before).saturating_sub(tap).div_ceil(stride).clamp(first, outputs);
+        (first, outputs - end)
+    }
+
     /// First input row and column that output row `oy` and column `ox` read; negative in the padding.
     pub(crate) fn origin(&self, oy: usize, ox: usize) -> (isize, isize) {
         let s = &self.shape;

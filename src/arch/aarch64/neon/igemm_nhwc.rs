@@ -135,6 +135,12 @@ macro_rules! pointers {
         concat!("ldp {", stringify!($p), "}, {", stringify!($r), "}, [{pointers}], #16\n", pointers!($($row)*))
     };
 }
+/// Moves them on to the channels of a group.
+macro_rules! shifts {
+    ($(($p:tt $($x:tt)*))*) => {
+        concat!("cbz {shift}, 1f\n", $("add {", stringify!($p), "}, {", stringify!($p), "}, {shift}\n",)* "1:\n")
+    };
+}
 /// Input pointers of pixels side by side.
 macro_rules! neighbours {
     (($p:tt $($x:tt)*) $($row:tt)*) => {
@@ -295,6 +301,7 @@ macro_rules! micro {
                         // A segment.
                         "2:",
                         pointers!($(($p $o $q $($c)*))*),
+                        shifts!($(($p $o $q $($c)*))*),
                         "ldr {b}, [{offsets}], #8",
                         "madd {b}, {b}, {width}, {w}",
                         run!($nv; $(($p $o $q $($c)*))*),
@@ -308,6 +315,7 @@ macro_rules! micro {
                         width = in(reg) panel,
                         run = in(reg) t.run,
                         tail = in(reg) t.run % 4,
+                        shift = in(reg) t.shift * size_of::<f32>(),
                         segments = inout(reg) t.segments => _,
                         pointers = inout(reg) t.pointers => _,
                         offsets = inout(reg) t.offsets => _,

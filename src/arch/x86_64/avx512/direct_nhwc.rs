@@ -1,5 +1,6 @@
 //! Direct, NHWC: see [`crate::kernel::direct_nhwc`].
 
+use super::half::Half;
 use super::vector::F32x16;
 use crate::arch::direct_widths;
 use crate::kernel::direct_nhwc::{self, DirectNhwc, Tile, Width};
@@ -30,4 +31,35 @@ pub(super) static C3S2: DirectNhwc = DirectNhwc {
     widths: direct_widths!(micro; 6; [1 2]; 8 7 4 1),
     beyond: 0,
     cost: 1.0,
+};
+
+/// Half vectors, with the registers of AVX-512VL.
+///
+/// # Safety
+/// As [`direct_nhwc::micro`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn half<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { direct_nhwc::micro::<Half, STEP, P, NV>(t) }
+}
+
+/// Three channels, stride 1: 8 pixels x 24 channels, for channel counts that would leave half of a full vector empty.
+pub(super) static C3S1H: DirectNhwc = DirectNhwc {
+    lanes: 8,
+    c_in: 3,
+    stride: 1,
+    widths: direct_widths!(half; 3; [1 2 3]; 8 7 4 1),
+    beyond: 0,
+    // Between a half (cores that split 512-bit operations in two) and one.
+    cost: 0.55,
+};
+
+/// Three channels, stride 2: the same.
+pub(super) static C3S2H: DirectNhwc = DirectNhwc {
+    lanes: 8,
+    c_in: 3,
+    stride: 2,
+    widths: direct_widths!(half; 6; [1 2 3]; 8 7 4 1),
+    beyond: 0,
+    cost: 0.55,
 };

@@ -45,6 +45,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r5c40_avx512", "igemm", Nhwc, "5 pixels x 40 channels", 8, &igemm_nhwc::R5C40),
     row("direct_f32_nhwc_i3s1r8c32_avx512", "direct", Nhwc, "8 pixels x 32 channels", 16, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r8c32_avx512", "direct", Nhwc, "8 pixels x 32 channels", 16, &direct_nhwc::C3S2),
+    row("direct_f32_nhwc_i3s1r8c24_avx512", "direct", Nhwc, "8 pixels x 24 channels", 8, &direct_nhwc::C3S1H),
+    row("direct_f32_nhwc_i3s2r8c24_avx512", "direct", Nhwc, "8 pixels x 24 channels", 8, &direct_nhwc::C3S2H),
     row("dw_f32_nhwc_k3s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S1),
