@@ -233,11 +233,11 @@ impl Algorithm for DirectNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let w = self.width(p.ow).pixels;
-        let vectors = (self.panels(p).0 * self.nv() + self.panels(p).1) as f64;
-        let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
-        // Few pixels wait for the latency of the multiply-add, of which eight must be under way.
-        let fill = (8.0 / (w * self.nv()) as f64).max(1.0);
-        pixels * vectors * (p.k() + 2) as f64 * self.cost * fill
+        let (full, rest) = self.panels(p);
+        // A tile waits for the latency of the multiply-add, of which eight must be under way.
+        let tile = |nv: usize| if nv == 0 { 0.0 } else { (w * nv).max(8) as f64 };
+        let tiles = (s.n * p.oh * p.ow.div_ceil(w)) as f64;
+        tiles * (full as f64 * tile(self.nv()) + tile(rest)) * (p.k() + 2) as f64 * self.cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

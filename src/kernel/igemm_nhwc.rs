@@ -68,11 +68,15 @@ pub(crate) struct Tile {
     pub clamp: (f32, f32),
 }
 
-/// Tiles of at least this many rows leave out their first or last rows in the padding. A shorter one gains little.
-const SKIPS: usize = 7;
-
 /// Rows that a tile leaves out at most, at one end.
 const MOST_SKIPPED: usize = 3;
+
+/// How many first or last rows in the padding a tile leaves out: as many as leave it eight accumulators, which hide the
+/// latency of the multiply-add.
+const fn skips(mr: usize, nv: usize) -> usize {
+    let spare = mr.saturating_sub(8usize.div_ceil(nv));
+    if spare < MOST_SKIPPED { spare } else { MOST_SKIPPED }
+}
 
 /// A micro-kernel for one `MR` and `NV`.
 pub(crate) type Micro = unsafe fn(&Tile);
@@ -177,22 +181,22 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                 };
             }
             // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
-            if MR >= SKIPS && a[0] == t.zeros {
-                if a[1] != t.zeros {
-                    run!(1..MR);
-                } else if a[2] != t.zeros {
-                    run!(2..MR);
-                } else {
-                    run!(MOST_SKIPPED..MR);
-                }
-            } else if MR >= SKIPS && a[MR - 1] == t.zeros {
-                if a[MR - 2] != t.zeros {
-                    run!(0..MR - 1);
-                } else if a[MR - 3] != t.zeros {
-                    run!(0..MR - 2);
-                } else {
-                    run!(0..MR - MOST_SKIPPED);
-                }
+            let skips = if V::TAKES_LANES { 0 } else { skips(MR, NV) };
+            let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
+            let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
+            // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
+            if first(3) {
+                run!(3..MR);
+            } else if first(2) {
+                run!(2..MR);
+            } else if first(1) {
+                run!(1..MR);
+            } else if last(3) {
+                run!(0..MR.saturating_sub(3));
+            } else if last(2) {
+                run!(0..MR.saturating_sub(2));
+            } else if last(1) {
+                run!(0..MR.saturating_sub(1));
             } else {
                 run!(0..MR);
             }
@@ -227,6 +231,8 @@ pub(crate) struct IgemmNhwc {
     pub micros: &'static [&'static [Micro]],
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
+    /// Whether micro-kernels leave out rows in the padding.
+    pub skips: bool,
 }
 
 /// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
@@ -238,10 +244,14 @@ impl IgemmNhwc {
     /// which the multiply-adds of the next tile cover; where they are one vector wide, the pointers of several taps weigh more.
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len();
-        let vectors = p.cg_out.div_ceil(self.lanes).min(self.micros.len());
-        let panel = vectors * self.lanes * (p.k() + 1) * size_of::<f32>();
-        let few = if vectors == 1 && !p.shape.is_pointwise() { 14 } else { 8 };
-        if panel <= p.caches.l1 / 2 { most.min(few) } else { most }
+        let few = if p.cg_out <= self.lanes && !p.shape.is_pointwise() { 14 } else { 8 };
+        if self.stays(p) { most.min(few) } else { most }
+    }
+
+    /// Whether a panel stays in the first cache.
+    fn stays(&self, p: &Problem) -> bool {
+        let channels = p.cg_out.next_multiple_of(self.lanes).min(self.nr());
+        channels * (p.k() + 1) * size_of::<f32>() <= p.caches.l1 / 2
     }
 
     pub(super) fn nr(&self) -> usize {
@@ -267,22 +277,23 @@ impl IgemmNhwc {
         }
         let tiling = Tiling::new(p.oh, p.ow, self.mr(p));
         let rows: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| p.oh - top - bottom).sum();
-        let skips = |ends: (usize, usize)| {
-            let (left, right) = (ends.0.min(MOST_SKIPPED), ends.1.min(MOST_SKIPPED));
-            match (p.ow / tiling.per_line >= SKIPS, tiling.per_line) {
-                (false, _) => 0,
-                (true, 1) if left > 0 => left,
-                (true, _) => left + right,
-            }
+        let vectors = p.cg_out.div_ceil(self.lanes);
+        let nv = vectors.min(self.micros.len());
+        let most = if self.skips { skips(p.ow / tiling.per_line, nv) } else { 0 };
+        let skips = |(left, right): (usize, usize)| match tiling.per_line {
+            1 if left > 0 => left.min(most),
+            _ => left.min(most) + right.min(most),
         };
         let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
         let by_rows = (tiling, rows as f64 * columns as f64);
-        let vectors = p.cg_out.div_ceil(self.lanes);
-        // In multiply-adds. A tile's stores and calls take some forty, and its accumulators are at least eight.
+        // In multiply-adds. A tile's stores and calls take some forty, and its accumulators are at least eight. Few rows do
+        // not hide that a panel comes from the second cache: that takes as long as three more, as measured.
         let cost = |(tiling, products): (Tiling, f64)| {
-            let accumulators = (pixels / tiling.tiles() * vectors.min(self.micros.len())) as f64;
-            let fill = (8.0 / accumulators).max(1.0);
-            products * fill * (p.cg_in * vectors) as f64 + 40.0 * (tiling.tiles() * self.panels(p)) as f64
+            let tiles = tiling.tiles() as f64;
+            let rows = pixels as f64 / tiles;
+            let fill = (8.0 / (rows * nv as f64)).max(1.0);
+            let streamed = if rows < 7.0 && !self.stays(p) { 3.0 * tiles * (s.kh * s.kw) as f64 } else { 0.0 };
+            (products * fill + streamed) * (p.cg_in * vectors) as f64 + 40.0 * tiles * self.panels(p) as f64
         };
         if cost(by_rows) <= cost(flat) { by_rows } else { flat }
     }

@@ -21,4 +21,5 @@ pub(super) static R4C4: IgemmNhwc = IgemmNhwc {
         micros!(micro; 4; 1 2 3 4),
     ],
     width: 1.0,
+    skips: true,
 };

@@ -427,7 +427,7 @@ micro!(r3v5 3 5; (a0 o0 8 12 13 14 15 16) (a1 o1 9 17 18 19 20 21) (a2 o2 10 22 
 micro!(r4v5 4 5; (a0 o0 8 12 13 14 15 16) (a1 o1 9 17 18 19 20 21) (a2 o2 10 22 23 24 25 26) (a3 o3 11 27 28 29 30 31));
 
 /// 5 pixels x 16 channels.
-pub(super) static R5C16: IgemmNhwc = IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], width: 1.0 };
+pub(super) static R5C16: IgemmNhwc = IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], width: 1.0, skips: false };
 
 /// 4 pixels x 20 channels, for numbers of channels that panels of 16 cut badly.
 pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
@@ -440,4 +440,5 @@ pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
         &[r1v5, r2v5, r3v5, r4v5],
     ],
     width: 1.0,
+    skips: false,
 };

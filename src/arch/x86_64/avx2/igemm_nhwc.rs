@@ -13,12 +13,17 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 }
 
 /// 6 pixels x 16 channels.
-pub(super) static R6C16: IgemmNhwc =
-    IgemmNhwc { lanes: 8, micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)], width: 1.0 };
+pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
+    lanes: 8,
+    micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
+    width: 1.0,
+    skips: true,
+};
 
 /// 3 pixels x 24 channels.
 pub(super) static R3C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3), micros!(micro; 2; 1 2 3), micros!(micro; 3; 1 2 3)],
     width: 1.0,
+    skips: true,
 };

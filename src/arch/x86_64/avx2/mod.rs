@@ -41,6 +41,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r3c24_avx2", "igemm", Nhwc, "3 pixels x 24 channels", 8, &igemm_nhwc::R3C24),
     row("direct_f32_nhwc_i3s1r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S2),
+    row("direct_f32_nhwc_i3s1r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S1W),
+    row("direct_f32_nhwc_i3s2r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S2W),
     row("dw_f32_nhwc_k3s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),

@@ -18,6 +18,7 @@ pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     lanes: 16,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
     width: 1.0,
+    skips: true,
 };
 
 /// 6 pixels x 64 channels: no more rows than the first cache has ways, for pixels that lie a multiple of 4 KiB apart.
@@ -30,6 +31,7 @@ pub(super) static R6C64: IgemmNhwc = IgemmNhwc {
         micros!(micro; 4; 1 2 3 4 5 6),
     ],
     width: 1.0,
+    skips: true,
 };
 
 /// Half vectors, with the registers of AVX-512VL.
@@ -48,6 +50,7 @@ pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
     // Between a half (cores that split 512-bit operations in two) and one.
     width: 0.55,
+    skips: true,
 };
 
 /// 5 pixels x 40 channels in half vectors, for the same where 24 leave a narrow rest.
@@ -61,4 +64,5 @@ pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
         micros!(half; 5; 1 2 3 4 5),
     ],
     width: 0.55,
+    skips: true,
 };
