@@ -286,14 +286,14 @@ impl IgemmNhwc {
         };
         let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
         let by_rows = (tiling, rows as f64 * columns as f64);
-        // In multiply-adds. A tile's stores and calls take some forty, and its accumulators are at least eight. Few rows do
-        // not hide that a panel comes from the second cache: that takes as long as three more, as measured.
+        // In multiply-adds. A tile's calls, stores and pointers take some hundred, and its accumulators are at least eight.
+        // Few rows do not hide that a panel comes from the second cache: that takes as long as three more, as measured.
         let cost = |(tiling, products): (Tiling, f64)| {
             let tiles = tiling.tiles() as f64;
             let rows = pixels as f64 / tiles;
             let fill = (8.0 / (rows * nv as f64)).max(1.0);
             let streamed = if rows < 7.0 && !self.stays(p) { 3.0 * tiles * (s.kh * s.kw) as f64 } else { 0.0 };
-            (products * fill + streamed) * (p.cg_in * vectors) as f64 + 40.0 * tiles * self.panels(p) as f64
+            (products * fill + streamed) * (p.cg_in * vectors) as f64 + 100.0 * tiles
         };
         if cost(by_rows) <= cost(flat) { by_rows } else { flat }
     }
@@ -314,7 +314,8 @@ impl IgemmNhwc {
     }
 
     fn merges(&self, p: &Problem) -> bool {
-        p.shape.groups == 1 && p.shape.dilation[1] == 1 && p.shape.kw > 1 && p.shape.c_in < FEW_CHANNELS
+        let s = &p.shape;
+        s.groups == 1 && s.dilation[1] == 1 && s.kw > 1 && s.stride[1] <= s.kw && s.c_in < FEW_CHANNELS
     }
 }
 
@@ -628,22 +629,16 @@ impl IgemmNhwc {
                         }
                         seen |= lead < end;
                     } else {
+                        // The windows of these pixels, with their zeros.
+                        let patch = table.patches.wrapping_add((ky * self.mr(p) + m) * run);
+                        let columns = (count - 1) * s.stride[1] + s.kw;
+                        // SAFETY: the row is inside the image; there is room for a patch per pixel, and the windows of
+                        // `count` pixels need no more than so many of them.
+                        unsafe { copy_window(row, patch, x, columns, s.w, s.c_in, i.pixel) };
                         for (n, pointer) in pointers.iter_mut().enumerate() {
-                            let x = x + (n * s.stride[1]) as isize;
-                            let end = x + reach as isize;
-                            if end < 0 || x >= s.w as isize {
-                                *pointer = zeros;
-                                continue;
-                            }
-                            seen = true;
-                            *pointer = row.wrapping_offset(x.wrapping_mul(i.pixel as isize));
-                            if x < 0 || end >= s.w as isize {
-                                let patch = table.patches.wrapping_add((ky * self.mr(p) + m + n) * run);
-                                // SAFETY: the row is inside the image; the patch has `run` elements.
-                                unsafe { copy_window(row, patch, x, s.kw, s.w, s.c_in, i.pixel) };
-                                *pointer = patch;
-                            }
+                            *pointer = patch.wrapping_add(n * s.stride[1] * s.c_in);
                         }
+                        seen |= x < s.w as isize && x + columns as isize > 0;
                     }
                     (m, oy, ox) = (m + count, oy + 1, 0);
                 }
