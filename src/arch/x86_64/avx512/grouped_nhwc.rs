@@ -32,14 +32,14 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     cost: 1.2,
 };
 
-/// 3x3, stride 2: 1 row x 8 pixels.
+/// 3x3, stride 2: 2 rows x 8 pixels.
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: true,
     k: 3,
     stride: 2,
-    rows: 1,
-    widths: widths!(micro; 3 2 1; 8 7 4 1),
+    rows: 2,
+    widths: widths!(micro; 3 2 2; 8 7 4 1),
     cost: 1.2,
 };
 

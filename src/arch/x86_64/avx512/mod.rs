@@ -76,7 +76,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nchw_k3s2c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S2),
     row("direct_f32_nchw_anyc4r4p16_avx512", "direct", Nchw, "4 channels x 4 rows x 16 pixels", 16, &direct_nchw::ANY),
     row("grouped_f32_nhwc_k3s1r2p8c16_avx512", "grouped", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &grouped_nhwc::K3S1),
-    row("grouped_f32_nhwc_k3s2r1p8c16_avx512", "grouped", Nhwc, "1 row x 8 pixels x 16 channels", 16, &grouped_nhwc::K3S2),
+    row("grouped_f32_nhwc_k3s2r2p8c16_avx512", "grouped", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &grouped_nhwc::K3S2),
     row("grouped_f32_nhwc_anyp8c16_avx512", "grouped", Nhwc, "8 pixels x 16 channels", 16, &grouped_nhwc::ANY),
     row("winograd_f32_nhwc_f2r14c32_avx512", "winograd", Nhwc, "2 x 2 outputs, 14 tiles x 32 channels", 16, &winograd::F2_NHWC),
     row("winograd_f32_nhwc_f4r14c32_avx512", "winograd", Nhwc, "4 x 4 outputs, 14 tiles x 32 channels", 16, &winograd::F4_NHWC),
