@@ -20,12 +20,14 @@
 //! vector wide is computed in half vectors. Only tiles at the end of a row load by mask, and beyond both ends vectors are zero
 //! without a load.
 //!
-//! Registers of 3x3, R = 4, NV = 2: 8 accumulators, 9 weights, 2 inputs with their neighbours, 2 shifted. Per input row, 18
+//! Registers of 3x3 on AVX-512, R = 4, NV = 2: 8 accumulators, 9 weights, 2 inputs with their neighbours, 2 shifted. Per input row, 18
 //! multiply-adds on average, 3 to 4 loads, 4 shifts. Bound by the multiply units, and by empty lanes: `OW` over whole half
 //! vectors.
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 and 7 wide: 3x3 stride 1 86, 79, 84, 83
-//! and 69 % of peak; stride 2 45, 53, 54, 38 and 23 %; 5x5 stride 1 85, 81, 73, 88 and 76 %.
+//! and 69 % of peak; stride 2 45, 53, 54, 38 and 23 %; 5x5 stride 1 85, 81, 73, 88 and 76 %. AVX2, where weights are operands in
+//! memory, a shift takes two instructions and there are no half vectors: 3x3 stride 1 51, 51, 41, 45 and 39 %; stride 2 35, 27,
+//! 28 and 21 % at outputs 56 to 7 wide; 5x5 stride 1 60 % at 14, 53 at 7.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};

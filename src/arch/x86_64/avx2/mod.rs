@@ -5,6 +5,7 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_nchw;
 mod depthwise_nhwc;
 mod depthwise_strip_nhwc;
 mod direct_nchw;
@@ -53,6 +54,10 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
     row("fewpixels_f32_nchw_r6c16_avx2", "fewpixels", Nchw, "6 pixels x 16 channels", 8, &igemm_few_pixels_nchw::R6C16),
+    row("dwshift_f32_nchw_k3s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S1),
+    row("dwshift_f32_nchw_k3s2r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S2),
+    row("dwshift_f32_nchw_k5s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K5S1),
+    row("dwshift_f32_nchw_k5s2r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K5S2),
     row("transposed_f32_nchw_r6c16_avx2", "transposed", Nchw, "6 pixels x 16 channels", 8, &transposed_nchw::R6C16),
     row("transposed_f32_nchw_r3c24_avx2", "transposed", Nchw, "3 pixels x 24 channels", 8, &transposed_nchw::R3C24),
     row("transposed_f32_nchw_k7s1r1p8c8_avx2", "transposed", Nchw, "1 row x 8 pixels x 8 channels", 8, &transposed_nchw::K7S1),

@@ -1,6 +1,6 @@
 //! Eight lanes in a `ymm` register.
 
-use crate::vector::Vector;
+use crate::vector::{Masked, Vector};
 use core::arch::x86_64::*;
 
 /// A `ymm` register of eight lanes.
@@ -176,6 +176,9 @@ unsafe impl Vector for F32x8 {
                 2 => _mm256_alignr_epi8::<8>(middle, a),
                 3 => _mm256_alignr_epi8::<12>(middle, a),
                 4 => middle,
+                5 => _mm256_alignr_epi8::<4>(b, middle),
+                6 => _mm256_alignr_epi8::<8>(b, middle),
+                7 => _mm256_alignr_epi8::<12>(b, middle),
                 _ => a,
             }))
         }
@@ -202,5 +205,40 @@ unsafe impl Vector for F32x8 {
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
         // SAFETY: four floats are readable at `q`, by contract of `quad`.
         unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
+    }
+}
+
+/// Some of the first lanes: their number, and their sign bits for `vmaskmovps`.
+#[derive(Clone, Copy)]
+pub(crate) struct First(usize, __m256i);
+
+// SAFETY: masked lanes are not accessed.
+unsafe impl Masked for F32x8 {
+    type Mask = First;
+
+    // Operations on four lanes take no less time.
+    type Half = Self;
+
+    #[inline(always)]
+    unsafe fn half(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn mask(n: usize) -> First {
+        // SAFETY: the CPU has AVX2.
+        unsafe { First(n, mask(0, n)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, mask: First) -> Self {
+        // SAFETY: the CPU has AVX2; masked lanes do not fault.
+        unsafe { F32x8(_mm256_maskload_ps(p, mask.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_masked(self, p: *mut f32, mask: First) {
+        // SAFETY: only lanes of the mask are written.
+        unsafe { self.store_first(p, mask.0) }
     }
 }

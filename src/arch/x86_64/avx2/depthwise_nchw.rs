@@ -1,0 +1,70 @@
+//! Depthwise, NCHW, rows shifted in registers: see [`crate::kernel::depthwise_nchw`].
+
+use super::vector::F32x8;
+use crate::kernel::depthwise_nchw::{self, DepthwiseNchw, Planes};
+
+/// Rows of more than two vectors.
+///
+/// # Safety
+/// As [`depthwise_nchw::micro`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn wide<const K: usize, const S: usize, const R: usize, const R1: usize, const NV: usize>(t: &Planes) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nchw::micro::<F32x8, K, S, R, R1, NV, false>(t) }
+}
+
+/// Rows of two vectors.
+///
+/// # Safety
+/// As [`depthwise_nchw::micro`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn two<const K: usize, const S: usize>(t: &Planes) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nchw::micro::<F32x8, K, S, 4, 3, 2, true>(t) }
+}
+
+/// Rows of one vector.
+///
+/// # Safety
+/// As [`depthwise_nchw::micro`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn one<const K: usize, const S: usize>(t: &Planes) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { depthwise_nchw::micro::<F32x8, K, S, 7, 6, 1, true>(t) }
+}
+
+/// 3x3, stride 1: 4 rows x 16 pixels.
+pub(super) static K3S1: DepthwiseNchw = DepthwiseNchw {
+    lanes: 8,
+    k: 3,
+    stride: 1,
+    widths: &[(8, one::<3, 1>), (16, two::<3, 1>), (usize::MAX, wide::<3, 1, 4, 3, 2>)],
+    rows: 4,
+};
+
+/// 3x3, stride 2: 4 rows x 16 pixels.
+pub(super) static K3S2: DepthwiseNchw = DepthwiseNchw {
+    lanes: 8,
+    k: 3,
+    stride: 2,
+    widths: &[(8, one::<3, 2>), (16, two::<3, 2>), (usize::MAX, wide::<3, 2, 4, 3, 2>)],
+    rows: 4,
+};
+
+/// 5x5, stride 1: 4 rows x 16 pixels.
+pub(super) static K5S1: DepthwiseNchw = DepthwiseNchw {
+    lanes: 8,
+    k: 5,
+    stride: 1,
+    widths: &[(8, one::<5, 1>), (16, two::<5, 1>), (usize::MAX, wide::<5, 1, 4, 3, 2>)],
+    rows: 4,
+};
+
+/// 5x5, stride 2: 4 rows x 16 pixels.
+pub(super) static K5S2: DepthwiseNchw = DepthwiseNchw {
+    lanes: 8,
+    k: 5,
+    stride: 2,
+    widths: &[(8, one::<5, 2>), (16, two::<5, 2>), (usize::MAX, wide::<5, 2, 4, 3, 2>)],
+    rows: 4,
+};
