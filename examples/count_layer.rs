@@ -4,7 +4,7 @@
 //!
 //! Words of the layer: `n` images, `c` input channels, `h` rows, `w` columns, `o` output channels, `k` kernel, `s` stride,
 //! `p` padding, `d` dilation (`k`, `s`, `p` and `d` take one number or rows x columns), `g` groups, then `nhwc` or
-//! `nchw`, `winograd` if its changed arithmetic is allowed, and, if one kernel and no other is wanted, `kernel=NAME`.
+//! `nchw`, `winograd` if its changed arithmetic is allowed, `inorder` for kernels for in-order cores, and, if one kernel and no other is wanted, `kernel=NAME`.
 //! What is left out is 1, padding 0, layout `nhwc`.
 //!
 //! The markers are those of `common/markers.rs`.
@@ -12,7 +12,7 @@
 #[path = "common/markers.rs"]
 mod markers;
 
-use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Layout, Options, View, ViewMut};
+use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Layout, Options, Tuning, View, ViewMut};
 use markers::{fill, start_marker, stop_marker};
 use std::error::Error;
 use std::hint::black_box;
@@ -21,6 +21,7 @@ struct Layer {
     shape: Conv2dShape,
     layout: Layout,
     winograd: bool,
+    tuning: Tuning,
     kernel: Option<String>,
 }
 
@@ -35,6 +36,7 @@ fn parse(spec: &str) -> Result<Layer, String> {
     let mut layout = Layout::Nhwc;
     let mut kernel = None;
     let mut winograd = false;
+    let mut tuning = Tuning::OutOfOrder;
     for word in spec.split_whitespace() {
         let bad =
             || format!("`{word}` is no part of a layer; an example of one: n1 c64 h56 w56 o64 k3x3 s1 p1 g1 nhwc");
@@ -42,6 +44,7 @@ fn parse(spec: &str) -> Result<Layer, String> {
             "nhwc" => layout = Layout::Nhwc,
             "nchw" => layout = Layout::Nchw,
             "winograd" => winograd = true,
+            "inorder" => tuning = Tuning::InOrder,
             _ => {
                 if let Some(name) = word.strip_prefix("kernel=") {
                     kernel = Some(name.to_owned());
@@ -69,7 +72,7 @@ fn parse(spec: &str) -> Result<Layer, String> {
             }
         }
     }
-    Ok(Layer { shape, layout, winograd, kernel })
+    Ok(Layer { shape, layout, winograd, tuning, kernel })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -78,8 +81,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: count_layer LAYER ITERATIONS".into());
     };
     let iterations: u32 = iterations.parse()?;
-    let Layer { shape, layout, winograd, kernel } = parse(spec)?;
-    let mut options = Options::new().winograd(winograd);
+    let Layer { shape, layout, winograd, tuning, kernel } = parse(spec)?;
+    let mut options = Options::new().winograd(winograd).tuning(tuning);
     if let Some(name) = &kernel {
         options = options.kernel(name);
     }

@@ -22,6 +22,34 @@ pub enum Isa {
     Neon,
 }
 
+/// The kind of cores that kernels are chosen for, where a tier has kernels for one kind: so far NEON, in NHWC. Elsewhere it
+/// changes nothing. It is never detected: a phone has cores of both kinds, a thread may move between them, and a plan made on
+/// one has to be the plan made on the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tuning {
+    /// Big cores, which reorder instructions and are bound by how many there are. The default: phones run what is urgent on
+    /// these, and the kernels for them lose less on a little core in time than the others lose on a big one in energy.
+    #[default]
+    OutOfOrder,
+    /// Little cores such as the Cortex-A53 and A55, which wait for every load that was not begun early. Kernels for them take
+    /// half as many instructions again, in an order in which no multiply-add waits.
+    InOrder,
+}
+
+impl Tuning {
+    /// Both kinds.
+    pub const ALL: [Tuning; 2] = [Tuning::OutOfOrder, Tuning::InOrder];
+
+    /// The name in reports and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tuning::OutOfOrder => "out-of-order",
+            Tuning::InOrder => "in-order",
+        }
+    }
+}
+
 impl Isa {
     /// All tiers, of every architecture.
     pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];

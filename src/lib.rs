@@ -56,7 +56,7 @@ mod vector;
 pub use cost::Cost;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use error::Error;
-pub use isa::Isa;
+pub use isa::{Isa, Tuning};
 pub use plan::{
     ChannelShufflePlan, Conv2dPlan, Elementwise, ElementwisePlan, FullyConnectedPlan, Options, PoolPlan, Pooling,
 };

@@ -8,7 +8,7 @@ use common::rows::{cases, for_each_row, record, rows, runs_here, say};
 use common::strategy::{accepted_cases, any_case, runner};
 use common::winograd;
 use lightconv::registry::{self, Kernel};
-use lightconv::{Activation, Conv2dShape, Epilogue, Isa, Layout, Residual};
+use lightconv::{Activation, Conv2dPlan, Conv2dShape, Epilogue, Isa, Layout, Options, Residual, Tuning};
 use proptest::test_runner::TestCaseError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -181,6 +181,35 @@ fn every_shape_has_a_kernel_on_every_tier_and_the_choice_is_explained() {
                 Ok(())
             });
             result.unwrap_or_else(|e| panic!("{isa}, {layout:?}: {e}"));
+        }
+    }
+}
+
+#[test]
+fn rows_for_one_kind_of_cores_are_chosen_for_it_alone() {
+    let choose = |shape: &Conv2dShape, layout, options: &Options<'_>| {
+        let weights = vec![0.5; shape.weight_len().unwrap()];
+        let plan = Conv2dPlan::new(shape, layout, &weights, None, Epilogue::NONE, options).unwrap();
+        registry::kernels().find(|k| k.name() == plan.kernel_name()).unwrap()
+    };
+    // `layers` has one of stride 2.
+    let depthwise_5x5 = Conv2dShape::new(1, 28, 28, 120, 120, [5, 5]).groups(120).pad(2);
+    for isa in Isa::available().filter(|&i| runs_here(i)) {
+        for layout in [Layout::Nhwc, Layout::Nchw] {
+            let options = Options::new().isa(isa);
+            let mut chosen = BTreeSet::new();
+            for shape in layers().into_iter().chain([depthwise_5x5]) {
+                let usual = choose(&shape, layout, &options);
+                assert_eq!(usual.tuning(), None, "{shape:?}");
+                for tuning in Tuning::ALL {
+                    let row = choose(&shape, layout, &options.tuning(tuning));
+                    assert!(row.tuning().is_none_or(|own| own == tuning), "{} for {}", row.name(), tuning.name());
+                    assert!(row.tuning().is_some() || row.name() == usual.name(), "{} for {shape:?}", row.name());
+                    chosen.extend(row.tuning().map(|_| row.name()));
+                }
+            }
+            let own = registry::kernels().filter(|k| k.isa() == isa && k.layout() == layout && k.tuning().is_some());
+            assert_eq!(chosen, own.map(|k| k.name()).collect());
         }
     }
 }

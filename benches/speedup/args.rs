@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lightconv::{Isa, Layout};
+use lightconv::{Isa, Layout, Tuning};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ pub struct Args {
     /// Highest instruction set to use [default: the best of this machine]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|s| Isa::from_name(&s)))]
     pub isa: Option<Isa>,
+
+    /// Kind of cores to choose kernels for
+    #[arg(long, value_name = "KIND", default_value = "out-of-order", value_parser = PossibleValuesParser::new(Tuning::ALL.map(Tuning::name)).map(|s| tuning(&s)))]
+    pub tuning: Tuning,
 
     /// Threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
@@ -80,6 +84,10 @@ fn layout(name: &str) -> Layout {
     if name == Layout::Nchw.name() { Layout::Nchw } else { Layout::Nhwc }
 }
 
+fn tuning(name: &str) -> Tuning {
+    if name == Tuning::InOrder.name() { Tuning::InOrder } else { Tuning::OutOfOrder }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=1024) => Ok(n),
@@ -101,6 +109,10 @@ mod tests {
         let args = parse(&["--bench"]).unwrap();
         assert_eq!((args.layout, args.threads), (Layout::Nhwc, 1));
         assert_eq!(parse(&["--layout", "nchw", "--bench"]).unwrap().layout, Layout::Nchw);
+        assert_eq!(
+            (args.tuning, parse(&["--tuning", "in-order"]).unwrap().tuning),
+            (Tuning::OutOfOrder, Tuning::InOrder)
+        );
     }
 
     #[test]
@@ -108,6 +120,7 @@ mod tests {
         for bad in [
             ["--isa", "sse9"],
             ["--layout", "chwn"],
+            ["--tuning", "sideways"],
             ["--threads", "0"],
             ["--threads", "2000"],
             ["--threads", "two"],

@@ -52,7 +52,7 @@ impl Case {
     fn layer(layer: &Layer, activation: Activation, args: &Args, isa: Isa, winograd: bool) -> Result<Self, Error> {
         let mut random = Random::new(1);
         let mut buffer = |len| Buffer::new(len, || random.next());
-        let mut options = Options::new().isa(isa).threads(args.threads).winograd(winograd);
+        let mut options = Options::new().isa(isa).threads(args.threads).tuning(args.tuning).winograd(winograd);
         if let Some(kernel) = &args.kernel {
             options = options.kernel(kernel);
         }
@@ -65,7 +65,7 @@ impl Case {
 
     fn network(job: &Job, args: &Args, isa: Isa) -> Result<Self, Error> {
         let weights = Weights::random(&job.network, 1)?;
-        let options = Options::new().isa(isa).threads(args.threads);
+        let options = Options::new().isa(isa).threads(args.threads).tuning(args.tuning);
         let plan = NetworkPlan::new(&job.network, args.layout, |name| weights.get(name), &options)?;
         Case::new(job.network.name.clone(), Runs::Network(Box::new(plan)), args)
     }

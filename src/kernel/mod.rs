@@ -5,7 +5,7 @@
 //! micro-kernels through function pointers; it does addresses only and exists once for all instruction sets.
 
 use crate::error::Error;
-use crate::isa::{Caches, Isa};
+use crate::isa::{Caches, Isa, Tuning};
 use crate::pack::{Aligned, Source};
 use crate::shape::Conv2dShape;
 use crate::tensor::{Layout, Strides};
@@ -71,13 +71,16 @@ pub(crate) struct Problem {
     pub caches: Caches,
     /// Whether the caller allows the changed arithmetic of Winograd's algorithm.
     pub winograd: bool,
+    /// The cores that the caller has in mind.
+    pub tuning: Tuning,
 }
 
 impl Problem {
     pub(crate) fn new(shape: &Conv2dShape, layout: Layout) -> Result<Self, Error> {
         let (oh, ow) = shape.check()?;
         let (cg_in, cg_out) = (shape.c_in / shape.groups, shape.c_out / shape.groups);
-        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches: Caches::detect(), winograd: false })
+        let (caches, tuning) = (Caches::detect(), Tuning::OutOfOrder);
+        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches, winograd: false, tuning })
     }
 
     /// The problem of some output rows of one image. Its input begins with the first row that they read
@@ -227,6 +230,8 @@ pub struct Kernel {
     pub(crate) layout: Layout,
     pub(crate) tile: &'static str,
     pub(crate) lanes: usize,
+    /// The kind of cores that it is for, if it is for one.
+    pub(crate) tuning: Option<Tuning>,
     pub(crate) algorithm: &'static dyn Algorithm,
     pub(crate) finish: finish::FinishFn,
 }
@@ -260,6 +265,11 @@ impl Kernel {
     /// Lanes of its vectors.
     pub const fn lanes(&self) -> usize {
         self.lanes
+    }
+
+    /// The kind of cores that it is for, if it is for one: on others a kernel of the same tier is better.
+    pub const fn tuning(&self) -> Option<Tuning> {
+        self.tuning
     }
 
     /// Why it cannot compute this shape, if it cannot. A shape that [`Conv2dShape::check`] refuses is refused.

@@ -4,7 +4,7 @@ use super::common::{self, At, INPUT, OUTPUT, RESIDUAL, Shared, check_scratch, ch
 use crate::cost::Cost;
 use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
-use crate::isa::Isa;
+use crate::isa::{Isa, Tuning};
 use crate::kernel::finish::Finish;
 use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -16,13 +16,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// How a plan is made: the cap on the instruction set, the threads, the kernel.
+/// How a plan is made: the cap on the instruction set, the threads, the kernel, the kind of cores.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     pub(crate) isa: Option<Isa>,
     pub(crate) threads: usize,
     pub(crate) kernel: Option<&'a str>,
     pub(crate) winograd: bool,
+    pub(crate) tuning: Tuning,
     pub(crate) fused: bool,
     pub(crate) strip_rows: Option<usize>,
     /// Of blocks in a network: at most this many floats in the strips of all parts, if at least one row fits.
@@ -37,6 +38,7 @@ impl<'a> Options<'a> {
             threads: 1,
             kernel: None,
             winograd: false,
+            tuning: Tuning::OutOfOrder,
             fused: true,
             strip_rows: None,
             strip_floats: None,
@@ -68,6 +70,24 @@ impl<'a> Options<'a> {
     /// spreads to all outputs of the tiles that read it. Never chosen without this, unless [`kernel`](Self::kernel) names it.
     pub const fn winograd(mut self, allowed: bool) -> Self {
         self.winograd = allowed;
+        self
+    }
+
+    /// Prefer kernels for this kind of cores, on tiers that have them; the default is [`Tuning::OutOfOrder`]. The plan runs on
+    /// any core, and does not depend on the one that made it. Results of the two differ by no more than rounding.
+    ///
+    /// ```
+    /// use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Layout, Options, Tuning};
+    ///
+    /// let shape = Conv2dShape::new(1, 14, 14, 64, 64, [1, 1]);
+    /// let options = Options::new().tuning(Tuning::InOrder);
+    /// let plan = Conv2dPlan::new(&shape, Layout::Nhwc, &[0.1; 64 * 64], None, Epilogue::NONE, &options)?;
+    /// // On NEON a name with `inorder` in it.
+    /// println!("{}", plan.kernel_name());
+    /// # Ok::<(), lightconv::Error>(())
+    /// ```
+    pub const fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
         self
     }
 
@@ -158,7 +178,7 @@ impl Conv2dPlan {
         rows: usize,
     ) -> Result<Self, Error> {
         let winograd = options.winograd || options.kernel.is_some();
-        let problem = Problem { winograd, ..Problem::new(shape, layout)? };
+        let problem = Problem { winograd, tuning: options.tuning, ..Problem::new(shape, layout)? };
         let weight_len = shape.weight_len()?;
         if weights.len() != weight_len {
             return Err(Error::size("weights length", weights.len(), Expected::Exactly(weight_len)));

@@ -25,7 +25,7 @@ const fn row(
     lanes: usize,
     algorithm: &'static dyn Algorithm,
 ) -> Kernel {
-    Kernel { name, isa: Isa::Scalar, op, layout, tile, lanes, algorithm, finish: finish::run }
+    Kernel { name, isa: Isa::Scalar, op, layout, tile, lanes, tuning: None, algorithm, finish: finish::run }
 }
 
 /// The registry rows of this tier.

@@ -1,6 +1,6 @@
 //! NEON: four lanes, 32 registers.
 
-use crate::isa::Isa;
+use crate::isa::{Isa, Tuning};
 use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
@@ -34,20 +34,30 @@ const fn row(
     lanes: usize,
     algorithm: &'static dyn Algorithm,
 ) -> Kernel {
-    Kernel { name, isa: Isa::Neon, op, layout, tile, lanes, algorithm, finish: finish::run }
+    Kernel { name, isa: Isa::Neon, op, layout, tile, lanes, tuning: None, algorithm, finish: finish::run }
+}
+
+/// The row, as one for in-order cores.
+const fn in_order(row: Kernel) -> Kernel {
+    Kernel { tuning: Some(Tuning::InOrder), ..row }
 }
 
 /// The registry rows of this tier.
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r5c16_neon", "igemm", Nhwc, "5 pixels x 16 channels", 4, &igemm_nhwc::R5C16),
+    in_order(row("igemm_f32_nhwc_r5c16inorder_neon", "igemm", Nhwc, "5 pixels x 16 channels, in order", 4, &igemm_nhwc::R5C16_IN_ORDER)),
     row("igemm_f32_nhwc_r4c20_neon", "igemm", Nhwc, "4 pixels x 20 channels", 4, &igemm_nhwc::R4C20),
     row("direct_f32_nhwc_i3s1r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r8c8_neon", "direct", Nhwc, "8 pixels x 8 channels", 4, &direct_nhwc::C3S2),
     row("dw_f32_nhwc_k3s1r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S1),
+    in_order(row("dw_f32_nhwc_k3s1r2p56c8inorder_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels, in order", 8, &depthwise_slide::K3S1_IN_ORDER)),
     row("dw_f32_nhwc_k3s2r2p56c8_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels", 8, &depthwise_slide::K3S2),
+    in_order(row("dw_f32_nhwc_k3s2r2p56c8inorder_neon", "dw", Nhwc, "2 rows x 56 pixels x 8 channels, in order", 8, &depthwise_slide::K3S2_IN_ORDER)),
     row("dw_f32_nhwc_k5s1r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S1),
+    in_order(row("dw_f32_nhwc_k5s1r1p8c8inorder_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels, in order", 8, &depthwise_columns::K5S1_IN_ORDER)),
     row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S2),
+    in_order(row("dw_f32_nhwc_k5s2r1p8c8inorder_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels, in order", 8, &depthwise_columns::K5S2_IN_ORDER)),
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),

@@ -33,7 +33,7 @@ const fn row(
     lanes: usize,
     algorithm: &'static dyn Algorithm,
 ) -> Kernel {
-    Kernel { name, isa: Isa::Avx512, op, layout, tile, lanes, algorithm, finish: finish::run }
+    Kernel { name, isa: Isa::Avx512, op, layout, tile, lanes, tuning: None, algorithm, finish: finish::run }
 }
 
 /// The registry rows of this tier.
