@@ -29,8 +29,8 @@
 //! 14 x 14 pixels 98 % of peak, 32 to 64 on 112 x 112 97 %, 24 to 144 on 56 x 56 96 %, 1024 to 1024 on 7 x 7 98 %; 3x3 with 64
 //! channels on 56 x 56 99 %, with 256 on 14 x 14 108 % (taps in the padding count and cost little). AVX2: 97 %, 94 %, 93 %, 95 %, 97 %.
 
-use super::direct_nhwc::copy_window;
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, finish, igemm_taps};
+use super::igemm_taps::Table;
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, finish};
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
@@ -348,15 +348,6 @@ impl Tiling {
     }
 }
 
-/// Where a tile's pixels are, built once per tile and used by all of its panels.
-struct Table {
-    offsets: *mut usize,
-    pointers: *mut *const f32,
-    out: *mut *mut f32,
-    /// Copies of runs that stick out of the image.
-    patches: *mut f32,
-}
-
 impl Algorithm for IgemmNhwc {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
         match p.layout {
@@ -440,7 +431,7 @@ impl Algorithm for IgemmNhwc {
         let full_panels = p.cg_out / nr;
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
-        let table = self.table(job);
+        let table = Table::new(job, self.mr(p));
         // Pointwise on maps without gaps between rows: the pixels of an image are one line.
         let line = |strides: Strides, w: usize| strides.row == w * strides.pixel;
         let pointwise = s.is_pointwise() && s.stride == [1, 1];
@@ -460,7 +451,7 @@ impl Algorithm for IgemmNhwc {
                     if regular && job.finish.is_none() { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
                 if !regular || job.finish.is_some() {
                     // SAFETY: these are pixels of the image, and of one tile.
-                    unsafe { self.fill_out(job, &table, image, pixels.clone()) };
+                    unsafe { table.fill_out(job, image, pixels.clone()) };
                 }
                 let at = |strides: Strides| image * strides.image + pixels.start * strides.pixel;
                 let (mut panel, mut g, mut j) = (first, first_group, first_panel);
@@ -472,7 +463,7 @@ impl Algorithm for IgemmNhwc {
                     unsafe {
                         if !regular && !filled {
                             filled = true;
-                            (segments, run) = self.fill(job, &table, zeros, image, pixels.clone());
+                            (segments, run) = table.fill(job, self.merges(p), zeros, image, pixels.clone());
                         }
                         // As many panels of full vectors as there are go to one call, a narrower last one to its own.
                         let full = full_panels.saturating_sub(j).min(end - panel);
@@ -521,36 +512,6 @@ impl Algorithm for IgemmNhwc {
 }
 
 impl IgemmNhwc {
-    /// Lays the table out in the part's scratch.
-    fn table(&self, job: &Job<'_>) -> Table {
-        let p = job.problem;
-        let taps = p.shape.kh * p.shape.kw;
-        let words = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
-        Table {
-            offsets: words,
-            pointers: words.wrapping_add(taps).cast(),
-            out: words.wrapping_add(taps * (self.mr(p) + 1)).cast(),
-            patches: words.wrapping_add(taps * (self.mr(p) + 1) + self.mr(p)).cast(),
-        }
-    }
-
-    /// Fills in the pointers to the first channel of each output pixel.
-    ///
-    /// # Safety
-    /// The pixels are inside the image, as many as a tile has at most.
-    unsafe fn fill_out(&self, job: &Job<'_>, table: &Table, image: usize, pixels: Range<usize>) {
-        let (o, ow) = (job.output_strides, job.problem.ow);
-        let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
-        for m in 0..pixels.len() {
-            // SAFETY: inside the output by contract.
-            unsafe { *table.out.add(m) = job.output.add(image * o.image + y * o.row + x * o.pixel) };
-            x += 1;
-            if x == ow {
-                (y, x) = (y + 1, 0);
-            }
-        }
-    }
-
     /// # Safety
     /// As [`finish::Finish::apply`], for `width` channels from `c` on of each pixel.
     #[allow(clippy::too_many_arguments)]
@@ -568,87 +529,5 @@ impl IgemmNhwc {
             // SAFETY: the micro-kernel has just written these outputs; the pixel is inside the image.
             unsafe { f.apply((*table.out.add(m)).add(c), [image, i / p.ow, i % p.ow, c], width) };
         }
-    }
-
-    /// Fills the table for some pixels, with pointers to the first group's channels; gives the number of segments and their
-    /// length.
-    ///
-    /// # Safety
-    /// The table lies in scratch of [`Algorithm::scratch_len`]; `zeros` has as many elements as the longest run.
-    unsafe fn fill(
-        &self,
-        job: &Job<'_>,
-        table: &Table,
-        zeros: *const f32,
-        image: usize,
-        pixels: Range<usize>,
-    ) -> (usize, usize) {
-        let p = job.problem;
-        let (s, i) = (&p.shape, job.input_strides);
-        let mr = pixels.len();
-        let base = job.input.wrapping_add(image * i.image);
-        // Pixels side by side, few channels: one run per kernel row.
-        let merged = self.merges(p) && i.pixel == s.c_in;
-        if !merged && igemm_taps::fits(p, mr) {
-            // SAFETY: as the caller promises; a table has room for all taps.
-            let segments = unsafe { igemm_taps::fill(p, base, i, zeros, pixels, table.pointers, table.offsets) };
-            return (segments, p.cg_in);
-        }
-        let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
-        // Of use only where two of its pixels are inside; addresses of others wrap.
-        let step = s.stride[1].wrapping_mul(i.pixel);
-        let (first_y, first_x) = (pixels.start / p.ow, pixels.start % p.ow);
-        let mut segments = 0;
-        for ky in 0..s.kh {
-            for kx in 0..columns {
-                let mut seen = false;
-                let (mut m, mut oy, mut ox) = (0, first_y, first_x);
-                // Row by row of the output: inside one, input pixels are `step` apart.
-                while m < mr {
-                    let count = (p.ow - ox).min(mr - m);
-                    let (y0, x0) = p.origin(oy, ox);
-                    let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
-                    let row = base.wrapping_offset(y.wrapping_mul(i.row as isize));
-                    let last = x + ((count - 1) * s.stride[1] + reach) as isize;
-                    // SAFETY: a segment per tap at most, `mr` pointers each.
-                    let pointers =
-                        unsafe { core::slice::from_raw_parts_mut(table.pointers.add(segments * mr + m), count) };
-                    if y < 0 || y >= s.h as isize {
-                        pointers.fill(zeros);
-                    } else if !merged || x >= 0 && last < s.w as isize {
-                        // Those before `lead` and from `end` on are in the padding.
-                        let lead = x.min(0).unsigned_abs().div_ceil(s.stride[1]).min(count);
-                        let end = (s.w as isize - x).max(0).unsigned_abs().div_ceil(s.stride[1]).clamp(lead, count);
-                        pointers[..lead].fill(zeros);
-                        pointers[end..].fill(zeros);
-                        let mut pointer =
-                            row.wrapping_offset((x + (lead * s.stride[1]) as isize).wrapping_mul(i.pixel as isize));
-                        for to in &mut pointers[lead..end] {
-                            *to = pointer;
-                            pointer = pointer.wrapping_add(step);
-                        }
-                        seen |= lead < end;
-                    } else {
-                        // The windows of these pixels, with their zeros.
-                        let patch = table.patches.wrapping_add((ky * self.mr(p) + m) * run);
-                        let columns = (count - 1) * s.stride[1] + s.kw;
-                        // SAFETY: the row is inside the image; there is room for a patch per pixel, and the windows of
-                        // `count` pixels need no more than so many of them.
-                        unsafe { copy_window(row, patch, x, columns, s.w, s.c_in, i.pixel) };
-                        for (n, pointer) in pointers.iter_mut().enumerate() {
-                            *pointer = patch.wrapping_add(n * s.stride[1] * s.c_in);
-                        }
-                        seen |= x < s.w as isize && x + columns as isize > 0;
-                    }
-                    (m, oy, ox) = (m + count, oy + 1, 0);
-                }
-                if seen {
-                    // SAFETY: as above.
-                    unsafe { *table.offsets.add(segments) = (ky * columns + kx) * run };
-                    segments += 1;
-                }
-            }
-        }
-        (segments, run)
     }
 }

@@ -1,20 +1,151 @@
-//! Where the pixels of a short tile of [`super::igemm_nhwc`] are, tap by tap.
+//! Where the pixels of a tile of [`super::igemm_nhwc`] are, tap by tap.
 //!
-//! A pixel's window is known by the address of its first element and by the kernel's rows and columns inside the image, a
-//! bit each. So a tap costs a pixel a few instructions, and one addition where all windows are inside. Where a tile
-//! meets few output channels, as in grouped layers, that is what its time goes to beside multiplying.
+//! A tile in one row of the output takes its pointers row by row and tap by tap: those outside, then some that lie a step
+//! apart. In a short tile, a pixel's window is known by the address of its first element and by the kernel's rows and columns
+//! inside the image, a bit each; so a tap costs a pixel a few instructions, and one addition where all windows are inside.
+//! Where a tile meets few output channels, as in grouped layers, that is what its time goes to beside multiplying.
 
-use super::Problem;
+use super::direct_nhwc::copy_window;
+use super::{Job, Problem};
 use crate::tensor::Strides;
+use core::ops::Range;
 
-/// Most pixels of a tile. A longer one lies in one or two rows, whose pixels it takes less time to find together.
+/// Where a tile's pixels are, built once per tile and used by all of its panels.
+pub(super) struct Table {
+    /// Per segment, the element of K at which its weights start, and as many pointers to inputs as the tile has pixels.
+    pub offsets: *mut usize,
+    pub pointers: *mut *const f32,
+    /// The first channel of each output pixel.
+    pub out: *mut *mut f32,
+    /// Copies of runs that stick out of the image.
+    patches: *mut f32,
+    /// Most pixels of a tile.
+    mr: usize,
+}
+
+impl Table {
+    /// Lays the table out in the part's scratch, for tiles of at most `mr` pixels.
+    pub(super) fn new(job: &Job<'_>, mr: usize) -> Table {
+        let p = job.problem;
+        let taps = p.shape.kh * p.shape.kw;
+        let words = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
+        Table {
+            offsets: words,
+            pointers: words.wrapping_add(taps).cast(),
+            out: words.wrapping_add(taps * (mr + 1)).cast(),
+            patches: words.wrapping_add(taps * (mr + 1) + mr).cast(),
+            mr,
+        }
+    }
+
+    /// Fills in the pointers to the first channel of each output pixel.
+    ///
+    /// # Safety
+    /// The pixels are inside the image, as many as a tile has at most.
+    pub(super) unsafe fn fill_out(&self, job: &Job<'_>, image: usize, pixels: Range<usize>) {
+        let (o, ow) = (job.output_strides, job.problem.ow);
+        let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
+        for m in 0..pixels.len() {
+            // SAFETY: inside the output by contract.
+            unsafe { *self.out.add(m) = job.output.add(image * o.image + y * o.row + x * o.pixel) };
+            x += 1;
+            if x == ow {
+                (y, x) = (y + 1, 0);
+            }
+        }
+    }
+
+    /// Fills the table for some pixels, with pointers to the first group's channels; gives the number of segments and their
+    /// length. Where a kernel row `merges`, and pixels lie side by side, a segment is one.
+    ///
+    /// # Safety
+    /// The table lies in scratch of [`super::Algorithm::scratch_len`]; `zeros` has as many elements as the longest run.
+    pub(super) unsafe fn fill(
+        &self,
+        job: &Job<'_>,
+        merges: bool,
+        zeros: *const f32,
+        image: usize,
+        pixels: Range<usize>,
+    ) -> (usize, usize) {
+        let p = job.problem;
+        let (s, i) = (&p.shape, job.input_strides);
+        let mr = pixels.len();
+        let base = job.input.wrapping_add(image * i.image);
+        // Pixels side by side, few channels: one run per kernel row.
+        let merged = merges && i.pixel == s.c_in;
+        if !merged && fits(p, mr) {
+            // SAFETY: as the caller promises; a table has room for all taps.
+            let segments = unsafe { fill_short(p, base, i, zeros, pixels, self.pointers, self.offsets) };
+            return (segments, p.cg_in);
+        }
+        let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
+        // Of use only where two of its pixels are inside; addresses of others wrap.
+        let step = s.stride[1].wrapping_mul(i.pixel);
+        let (first_y, first_x) = (pixels.start / p.ow, pixels.start % p.ow);
+        let mut segments = 0;
+        for ky in 0..s.kh {
+            for kx in 0..columns {
+                let mut seen = false;
+                let (mut m, mut oy, mut ox) = (0, first_y, first_x);
+                // Row by row of the output: inside one, input pixels are `step` apart.
+                while m < mr {
+                    let count = (p.ow - ox).min(mr - m);
+                    let (y0, x0) = p.origin(oy, ox);
+                    let (y, x) = (y0 + (ky * s.dilation[0]) as isize, x0 + (kx * s.dilation[1]) as isize);
+                    let row = base.wrapping_offset(y.wrapping_mul(i.row as isize));
+                    let last = x + ((count - 1) * s.stride[1] + reach) as isize;
+                    // SAFETY: a segment per tap at most, `mr` pointers each.
+                    let pointers =
+                        unsafe { core::slice::from_raw_parts_mut(self.pointers.add(segments * mr + m), count) };
+                    if y < 0 || y >= s.h as isize {
+                        pointers.fill(zeros);
+                    } else if !merged || x >= 0 && last < s.w as isize {
+                        // Those before `lead` and from `end` on are in the padding.
+                        let lead = x.min(0).unsigned_abs().div_ceil(s.stride[1]).min(count);
+                        let end = (s.w as isize - x).max(0).unsigned_abs().div_ceil(s.stride[1]).clamp(lead, count);
+                        pointers[..lead].fill(zeros);
+                        pointers[end..].fill(zeros);
+                        let mut pointer =
+                            row.wrapping_offset((x + (lead * s.stride[1]) as isize).wrapping_mul(i.pixel as isize));
+                        for to in &mut pointers[lead..end] {
+                            *to = pointer;
+                            pointer = pointer.wrapping_add(step);
+                        }
+                        seen |= lead < end;
+                    } else {
+                        // The windows of these pixels, with their zeros.
+                        let patch = self.patches.wrapping_add((ky * self.mr + m) * run);
+                        let columns = (count - 1) * s.stride[1] + s.kw;
+                        // SAFETY: the row is inside the image; there is room for a patch per pixel, and the windows of
+                        // `count` pixels need no more than so many of them.
+                        unsafe { copy_window(row, patch, x, columns, s.w, s.c_in, i.pixel) };
+                        for (n, pointer) in pointers.iter_mut().enumerate() {
+                            *pointer = patch.wrapping_add(n * s.stride[1] * s.c_in);
+                        }
+                        seen |= x < s.w as isize && x + columns as isize > 0;
+                    }
+                    (m, oy, ox) = (m + count, oy + 1, 0);
+                }
+                if seen {
+                    // SAFETY: as above.
+                    unsafe { *self.offsets.add(segments) = (ky * columns + kx) * run };
+                    segments += 1;
+                }
+            }
+        }
+        (segments, run)
+    }
+}
+
+/// Most pixels of a short tile. A longer one lies in one or two rows, whose pixels it takes less time to find together.
 const MOST_PIXELS: usize = 5;
 
 /// Most kernel rows and columns.
 const MOST_TAPS: usize = 63;
 
-/// Whether [`fill`] can fill the table for these pixels.
-pub(super) fn fits(p: &Problem, pixels: usize) -> bool {
+/// Whether [`fill_short`] can fill the table for these pixels.
+fn fits(p: &Problem, pixels: usize) -> bool {
     pixels <= MOST_PIXELS && p.shape.kh.max(p.shape.kw) <= MOST_TAPS
 }
 
@@ -32,12 +163,12 @@ fn inside(start: isize, taps: usize, dilation: usize, size: usize) -> u64 {
 /// `base` is the group's first channel of the image; the pixels are inside the output, and [`fits`] them. There is room for
 /// all taps.
 #[allow(clippy::too_many_arguments)]
-pub(super) unsafe fn fill(
+unsafe fn fill_short(
     p: &Problem,
     base: *const f32,
     strides: Strides,
     zeros: *const f32,
-    pixels: core::ops::Range<usize>,
+    pixels: Range<usize>,
     pointers: *mut *const f32,
     offsets: *mut usize,
 ) -> usize {
