@@ -43,6 +43,9 @@ pub(crate) struct Strip {
     pub input: *const f32,
     pub row: usize,
     pub pixel: usize,
+    /// The row of the window that lies `back` floats before the place that strides tell, with those after it; none if 0.
+    pub again: usize,
+    pub back: usize,
     /// Input rows and columns of the window that are inside the image.
     pub rows: (usize, usize),
     pub columns: (usize, usize),
@@ -127,6 +130,10 @@ unsafe fn walk<
         let mut out = t.out.add(c);
         // Sums of the output rows that the current input row belongs to, the first to end first.
         let mut acc = [[[V::zero(); P]; M]; N];
+        // The row after this one.
+        let next = |row: *const f32, r: usize| {
+            row.wrapping_add(t.row).wrapping_sub(if r + 1 == t.again { t.back } else { 0 })
+        };
         for r in 0..t.out_rows + M - 1 {
             unroll!(n < N => { acc[n][M - 1] = bias(n); });
             if inside(r * S) {
@@ -135,7 +142,7 @@ unsafe fn walk<
                     acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1);
                 });
             }
-            row = row.wrapping_add(t.row);
+            row = next(row, r * S);
             if r >= M - 1 {
                 unroll!(n < N => { store_row::<V, P, TAIL>(t, acc[n][0], out.add(n * V::LANES), lanes); });
                 out = out.wrapping_add(t.out_row);
@@ -153,7 +160,7 @@ unsafe fn walk<
                         acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 2);
                     });
                 }
-                row = row.wrapping_add(t.row);
+                row = next(row, r * S + 1);
             }
         }
     }
@@ -360,6 +367,10 @@ impl Algorithm for DepthwiseStripNhwc {
         p.shape.n * self.pieces(p).units()
     }
 
+    fn reads_rings(&self, p: &Problem) -> bool {
+        p.shape.dilation[0] == 1
+    }
+
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
@@ -407,12 +418,17 @@ impl Algorithm for DepthwiseStripNhwc {
                 let columns = range(x, w, reach(width.pixels));
                 let edge = columns != (0, reach(width.pixels));
                 let first = input.wrapping_offset(y.wrapping_mul(row as isize));
+                let again = job.ring.map_or(0, |ring| ring.row as isize - y);
+                let back = job.ring.map_or(0, |ring| ring.back);
+                let first = if again <= 0 { first.wrapping_sub(back) } else { first };
                 // SAFETY: the strip is inside the output; the ranges leave out what is outside of the image.
                 unsafe {
                     width.micros[usize::from(edge)](&Strip {
                         input: first.wrapping_offset(x.wrapping_mul(pixel as isize)),
                         row,
                         pixel,
+                        again: again.max(0) as usize,
+                        back,
                         rows: range(y, h, reach(rows.len())),
                         columns,
                         out: out.add(rows.start * out_row + column * out_pixel),

@@ -447,7 +447,9 @@ impl Algorithm for IgemmNhwc {
         let regular = pointwise && line(job.input_strides, s.w) && line(job.output_strides, p.ow);
         let block = (p.caches.l2 / 2 / 4 / (nr * (p.k() + 1))).max(1);
         // Tiles whose inputs fill half of the first cache go to one call, since all panels pass over them.
-        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * p.k())).max(1);
+        // So do tiles whose outputs fit, where they are passed over once more.
+        let pixel = if job.finish.is_some() { p.k().max(s.c_out) } else { p.k() };
+        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * pixel)).max(1);
         let mut first = panels.start;
         while first < panels.end {
             let end = (first + block).min(panels.end);
@@ -456,9 +458,8 @@ impl Algorithm for IgemmNhwc {
             let mut left = tiles.len();
             while left > 0 {
                 let pixels = tiling.range(tile);
-                let alike =
-                    if regular && job.finish.is_none() { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
-                if !regular || job.finish.is_some() {
+                let alike = if regular { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
+                if !regular {
                     // SAFETY: these are pixels of the image, and of one tile.
                     unsafe { self.fill_out(job, &table, image, pixels.clone()) };
                 }
@@ -501,14 +502,17 @@ impl Algorithm for IgemmNhwc {
                             last: if full > 0 { self.lanes } else { width - (nv - 1) * self.lanes },
                             clamp: job.clamp,
                         });
-                        if let Some(f) = &job.finish {
-                            self.finish_tile(f, p, &table, image, pixels.clone(), c, width);
-                        }
                         (panel, j) = (panel + count, j + count);
                         if j == per_group {
                             (g, j) = (g + 1, 0);
                         }
                     }
+                }
+                if let Some(f) = &job.finish {
+                    let channel = |panel: usize| panel / per_group * p.cg_out + panel % per_group * nr;
+                    let pixels = pixels.start..pixels.start + alike * pixels.len();
+                    // SAFETY: these channels of these pixels have just been written.
+                    unsafe { finish_pixels(f, job, image, pixels, channel(first)..channel(end)) };
                 }
                 (tile, left) = (tile + alike, left - alike);
                 if tile == per_image {
@@ -548,25 +552,6 @@ impl IgemmNhwc {
             if x == ow {
                 (y, x) = (y + 1, 0);
             }
-        }
-    }
-
-    /// # Safety
-    /// As [`finish::Finish::apply`], for `width` channels from `c` on of each pixel.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn finish_tile(
-        &self,
-        f: &finish::Finish,
-        p: &Problem,
-        table: &Table,
-        image: usize,
-        pixels: Range<usize>,
-        c: usize,
-        width: usize,
-    ) {
-        for (m, i) in pixels.enumerate() {
-            // SAFETY: the micro-kernel has just written these outputs; the pixel is inside the image.
-            unsafe { f.apply((*table.out.add(m)).add(c), [image, i / p.ow, i % p.ow, c], width) };
         }
     }
 
@@ -650,5 +635,30 @@ impl IgemmNhwc {
             }
         }
         (segments, run)
+    }
+}
+
+/// Finishes some channels of some pixels of an image.
+///
+/// # Safety
+/// As [`finish::Finish::apply`], for these channels of each pixel.
+unsafe fn finish_pixels(f: &finish::Finish, job: &Job<'_>, image: usize, pixels: Range<usize>, channels: Range<usize>) {
+    let (o, ow, c, width) = (job.output_strides, job.problem.ow, channels.start, channels.len());
+    // Pixels without gaps between them are one run.
+    let dense = |s: Strides| s.pixel == width && s.row == ow * width;
+    let all = dense(o) && (f.residual.is_null() || dense(f.residual_strides));
+    let (mut y, mut x, mut left) = (pixels.start / ow, pixels.start % ow, pixels.len());
+    while left > 0 {
+        let count = if all { left } else { 1 };
+        // SAFETY: these pixels are inside the image, and lie one after the other if they are several.
+        unsafe {
+            let out = job.output.add(image * o.image + y * o.row + x * o.pixel + c);
+            f.apply(out, [image, y, x, c], count * width);
+        }
+        left -= count;
+        x += 1;
+        if x == ow {
+            (y, x) = (y + 1, 0);
+        }
     }
 }
