@@ -318,6 +318,8 @@ pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
     /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
     pub grouped: bool,
+    /// Whether rows may lie anywhere; else all are the same distance from the one before.
+    pub rings: bool,
     /// Kernel rows and columns, and stride; 0 for any.
     pub k: usize,
     pub stride: usize,
@@ -431,7 +433,7 @@ impl Algorithm for DepthwiseNhwc {
     }
 
     fn reads_rings(&self, _: &Problem) -> bool {
-        true
+        self.rings
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {

@@ -4,9 +4,11 @@
 //! second, short pass over the tile that has just been written and still sits in the first cache: one load and one store
 //! per vector beside at least nine multiply-adds, and it keeps every micro-kernel free of polynomials.
 
+use super::Job;
 use crate::epilogue::{Activation, Epilogue, Residual};
 use crate::tensor::Strides;
 use crate::vector::Vector;
+use core::ops::Range;
 
 /// `out[0..n] = epilogue(out[0..n], residual[0..n])`
 pub(crate) type FinishFn = unsafe fn(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue);
@@ -34,6 +36,31 @@ impl Finish {
         unsafe {
             let residual = self.residual.wrapping_add(i * s.image + y * s.row + x * s.pixel + c * s.channel);
             (self.function)(out, if self.residual.is_null() { core::ptr::null() } else { residual }, n, &self.epilogue);
+        }
+    }
+
+    /// Applies it to channels of pixels of an image; channels last.
+    ///
+    /// # Safety
+    /// As [`apply`](Self::apply), for these channels of each pixel of the job's output.
+    pub(super) unsafe fn apply_to(&self, job: &Job<'_>, image: usize, pixels: Range<usize>, channels: Range<usize>) {
+        let (o, ow, c, width) = (job.output_strides, job.problem.ow, channels.start, channels.len());
+        // Pixels without gaps between them are one run.
+        let dense = |s: Strides| s.pixel == width && s.row == ow * width;
+        let all = dense(o) && (self.residual.is_null() || dense(self.residual_strides));
+        let (mut y, mut x, mut left) = (pixels.start / ow, pixels.start % ow, pixels.len());
+        while left > 0 {
+            let count = if all { left } else { 1 };
+            // SAFETY: these pixels are inside the image, and lie one after the other if they are several.
+            unsafe {
+                let out = job.output.add(image * o.image + y * o.row + x * o.pixel + c);
+                self.apply(out, [image, y, x, c], count * width);
+            }
+            left -= count;
+            x += 1;
+            if x == ow {
+                (y, x) = (y + 1, 0);
+            }
         }
     }
 }

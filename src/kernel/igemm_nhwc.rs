@@ -30,7 +30,8 @@
 //! channels on 56 x 56 99 %, with 256 on 14 x 14 108 % (taps in the padding count and cost little). AVX2: 97 %, 94 %, 93 %, 95 %, 97 %.
 
 use super::direct_nhwc::copy_window;
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, finish, igemm_taps};
+use super::igemm_tiling::Tiling;
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, igemm_taps, igemm_tiling};
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
@@ -319,35 +320,6 @@ impl IgemmNhwc {
     }
 }
 
-/// Lines of output pixels, each cut into tiles whose sizes differ by one at most.
-#[derive(Clone, Copy)]
-pub(super) struct Tiling {
-    lines: usize,
-    len: usize,
-    per_line: usize,
-    sizes: Shares,
-}
-
-impl Tiling {
-    fn new(lines: usize, len: usize, mr: usize) -> Self {
-        let per_line = len.div_ceil(mr);
-        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line) }
-    }
-
-    /// Tiles of an image.
-    pub(super) fn tiles(&self) -> usize {
-        self.lines * self.per_line
-    }
-
-    /// The output pixels of a tile.
-    pub(super) fn range(&self, tile: usize) -> Range<usize> {
-        let (first, tile) =
-            if self.lines == 1 { (0, tile) } else { (tile / self.per_line * self.len, tile % self.per_line) };
-        let pixels = self.sizes.range(tile);
-        first + pixels.start..first + pixels.end
-    }
-}
-
 /// Where a tile's pixels are, built once per tile and used by all of its panels.
 struct Table {
     offsets: *mut usize,
@@ -458,10 +430,10 @@ impl Algorithm for IgemmNhwc {
             let mut left = tiles.len();
             while left > 0 {
                 let pixels = tiling.range(tile);
-                let alike = if regular { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
+                let alike = if regular { tiling.alike(tile).min(together).min(left) } else { 1 };
                 if !regular {
                     // SAFETY: these are pixels of the image, and of one tile.
-                    unsafe { self.fill_out(job, &table, image, pixels.clone()) };
+                    unsafe { igemm_tiling::fill_out(job, table.out, image, pixels.clone()) };
                 }
                 let at = |strides: Strides| image * strides.image + pixels.start * strides.pixel;
                 let (mut panel, mut g, mut j) = (first, first_group, first_panel);
@@ -512,7 +484,7 @@ impl Algorithm for IgemmNhwc {
                     let channel = |panel: usize| panel / per_group * p.cg_out + panel % per_group * nr;
                     let pixels = pixels.start..pixels.start + alike * pixels.len();
                     // SAFETY: these channels of these pixels have just been written.
-                    unsafe { finish_pixels(f, job, image, pixels, channel(first)..channel(end)) };
+                    unsafe { f.apply_to(job, image, pixels, channel(first)..channel(end)) };
                 }
                 (tile, left) = (tile + alike, left - alike);
                 if tile == per_image {
@@ -535,23 +507,6 @@ impl IgemmNhwc {
             pointers: words.wrapping_add(taps).cast(),
             out: words.wrapping_add(taps * (self.mr(p) + 1)).cast(),
             patches: words.wrapping_add(taps * (self.mr(p) + 1) + self.mr(p)).cast(),
-        }
-    }
-
-    /// Fills in the pointers to the first channel of each output pixel.
-    ///
-    /// # Safety
-    /// The pixels are inside the image, as many as a tile has at most.
-    unsafe fn fill_out(&self, job: &Job<'_>, table: &Table, image: usize, pixels: Range<usize>) {
-        let (o, ow) = (job.output_strides, job.problem.ow);
-        let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
-        for m in 0..pixels.len() {
-            // SAFETY: inside the output by contract.
-            unsafe { *table.out.add(m) = job.output.add(image * o.image + y * o.row + x * o.pixel) };
-            x += 1;
-            if x == ow {
-                (y, x) = (y + 1, 0);
-            }
         }
     }
 
@@ -635,30 +590,5 @@ impl IgemmNhwc {
             }
         }
         (segments, run)
-    }
-}
-
-/// Finishes some channels of some pixels of an image.
-///
-/// # Safety
-/// As [`finish::Finish::apply`], for these channels of each pixel.
-unsafe fn finish_pixels(f: &finish::Finish, job: &Job<'_>, image: usize, pixels: Range<usize>, channels: Range<usize>) {
-    let (o, ow, c, width) = (job.output_strides, job.problem.ow, channels.start, channels.len());
-    // Pixels without gaps between them are one run.
-    let dense = |s: Strides| s.pixel == width && s.row == ow * width;
-    let all = dense(o) && (f.residual.is_null() || dense(f.residual_strides));
-    let (mut y, mut x, mut left) = (pixels.start / ow, pixels.start % ow, pixels.len());
-    while left > 0 {
-        let count = if all { left } else { 1 };
-        // SAFETY: these pixels are inside the image, and lie one after the other if they are several.
-        unsafe {
-            let out = job.output.add(image * o.image + y * o.row + x * o.pixel + c);
-            f.apply(out, [image, y, x, c], count * width);
-        }
-        left -= count;
-        x += 1;
-        if x == ow {
-            (y, x) = (y + 1, 0);
-        }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) mod igemm_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod igemm_rows_nchw;
 mod igemm_taps;
+mod igemm_tiling;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod lanes_nhwc;
 pub(crate) mod ops;
