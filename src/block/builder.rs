@@ -60,8 +60,8 @@ impl<'a> Builder<'a> {
         }
         let strides = |dims| Strides::dense(layout, dims);
         let tensors = alloc::vec![
-            Tensor { home: Home::Input, dims: input, strides: strides(input) },
-            Tensor { home: Home::Output, dims: output, strides: strides(output) },
+            Tensor { home: Home::Input, dims: input, strides: strides(input), ring: 0 },
+            Tensor { home: Home::Output, dims: output, strides: strides(output), ring: 0 },
         ];
         let (options, caches) = (Options { isa: Some(isa), ..*options }, Caches::detect());
         let phases = alloc::vec![Vec::new()];
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
     pub(super) fn tensor(&mut self, dims: Dims) -> Result<Port, Error> {
         dims.elements()?;
         let strides = Strides::dense(self.layout, dims);
-        self.tensors.push(Tensor { home: Home::Whole(0), dims, strides });
+        self.tensors.push(Tensor { home: Home::Whole(0), dims, strides, ring: 0 });
         Ok(self.port(self.tensors.len() - 1))
     }
 
@@ -446,7 +446,12 @@ impl<'a> Builder<'a> {
         let mut at = scratch;
         for &tensor in &phase.strips {
             let dims = self.tensors[tensor].dims;
-            let (strides, len) = self.strides(dims, phase.strip_height(tensor, rows).min(dims.h), 1)?;
+            let height = phase.strip_height(tensor, rows).min(dims.h);
+            let (strides, len) = self.strides(dims, height, 1)?;
+            let reads = |s: &Step| s.from.tensor != tensor || s.is_row_by_row() || s.reads_rings();
+            if self.layout == Layout::Nhwc && phase.steps.iter().all(reads) {
+                self.tensors[tensor].ring = height;
+            }
             let Tensor { home: Home::Strip(index, _), .. } = self.tensors[tensor] else { continue };
             self.tensors[tensor].home = Home::Strip(index, at);
             self.tensors[tensor].strides = strides;

@@ -3,7 +3,8 @@
 //! A program is a sequence of *phases*. Inside a phase the operations take turns on a few rows: to compute the next rows
 //! of its output, a phase asks backwards how far every operation must have come, and then lets each one go on to there.
 //! The tensor between two operations is a *strip*: the rows that are still to be read, in a buffer that stays in the
-//! second cache. No row is computed twice but where the rows are cut between threads, each of which has strips of its own.
+//! second cache; where the kernels can read it so, the first row of the buffer follows its last, else the rows move to the
+//! buffer's beginning before each turn. No row is computed twice but where the rows are cut between threads, each of which has strips of its own.
 //! Between phases all threads wait; a tensor that crosses the border is whole.
 //!
 //! The order in which one output's products are summed does not depend on the rows that a call computes, so neither the
@@ -12,7 +13,7 @@
 use super::step::{Op, Place, Port, Step};
 use crate::cost::Cost;
 use crate::error::Error;
-use crate::kernel::Part;
+use crate::kernel::{Part, Ring};
 use crate::parallel::{Parallel, Serial};
 use crate::plan::common::{At, INPUT, OUTPUT, Shared, check_scratch, check_view, run_parts};
 use crate::plan::conv2d::Tensors;
@@ -41,6 +42,8 @@ pub(super) struct Tensor {
     pub dims: Dims,
     /// Of whole tensors and strips.
     pub strides: Strides,
+    /// Rows of a strip's buffer if its first row follows its last; 0 otherwise.
+    pub ring: usize,
 }
 
 /// Operations that take turns.
@@ -87,7 +90,7 @@ struct Memory {
     parts: *mut f32,
 }
 
-/// First row of each strip of a phase.
+/// First row of each strip of a phase; of a ring, the row that is first in the buffer, modulo its rows.
 type Bases = [usize; MOST_STEPS];
 
 /// Floats of a cache line.
@@ -228,7 +231,7 @@ impl Program {
             Home::Input => (m.input.cast_mut(), m.input_strides, image, row),
             Home::Output => (m.output, m.output_strides, image, row),
             Home::Whole(at) => (m.whole.wrapping_add(at), tensor.strides, image, row),
-            Home::Strip(index, at) => (local.wrapping_add(at), tensor.strides, 0, row - bases[index]),
+            Home::Strip(index, at) => (local.wrapping_add(at), tensor.strides, 0, tensor.slot(bases[index], row)),
         };
         // SAFETY: inside the tensor by contract.
         let first = unsafe { first.add(image * s.image + row * s.row + port.first * s.channel) };
@@ -269,6 +272,7 @@ impl Program {
                     output: to.0,
                     output_strides: to.1,
                     scratch: local,
+                    ring: None,
                 };
                 plan.run_whole(&tensors, part);
             }
@@ -278,6 +282,15 @@ impl Program {
             // SAFETY: as the caller promises.
             unsafe { self.run_rows(m, local, &bases, step, image, rows) };
         });
+    }
+
+    /// Rows from `row` on that lie one after the other.
+    fn until_again(&self, bases: &Bases, port: &Port, row: usize) -> usize {
+        let tensor = &self.tensors[port.tensor];
+        match tensor.home {
+            Home::Strip(index, _) if tensor.ring > 0 => tensor.ring - tensor.slot(bases[index], row),
+            _ => usize::MAX,
+        }
     }
 
     /// # Safety
@@ -291,14 +304,32 @@ impl Program {
         image: usize,
         rows: Range<usize>,
     ) {
-        // SAFETY: the rows are inside the tensors and, of strips, at hand.
-        unsafe {
-            let from = self.place(m, local, bases, &step.from, image, step.input_rows(rows.clone()).start);
-            let second =
-                step.second.as_ref().map(|p| self.place(m, local, bases, p, image, step.second_row(rows.start)));
-            let to = self.place(m, local, bases, &step.to, image, rows.start);
-            let w = self.tensors[step.to.tensor].dims.w;
-            step.run_rows(self.layout, w, rows, from, second, to, local);
+        let w = self.tensors[step.to.tensor].dims.w;
+        let mut first = rows.start;
+        while first < rows.end {
+            // What is written, and what is read row by row, has to lie in one piece.
+            let mut count = (rows.end - first).min(self.until_again(bases, &step.to, first));
+            if let Some(port) = &step.second {
+                count = count.min(self.until_again(bases, port, step.second_row(first)));
+            }
+            let row = step.input_rows(first..first + count).start;
+            let left = self.until_again(bases, &step.from, row);
+            if step.is_row_by_row() {
+                count = count.min(left);
+            }
+            let rows = first..first + count;
+            let tensor = &self.tensors[step.from.tensor];
+            let ring = (left < step.input_rows(rows.clone()).len())
+                .then(|| Ring { row: left, back: tensor.ring * tensor.strides.row });
+            // SAFETY: the rows are inside the tensors and, of strips, at hand.
+            unsafe {
+                let from = self.place(m, local, bases, &step.from, image, row);
+                let second =
+                    step.second.as_ref().map(|p| self.place(m, local, bases, p, image, step.second_row(first)));
+                let to = self.place(m, local, bases, &step.to, image, first);
+                step.run_rows(self.layout, w, rows, from, second, to, local, ring);
+            }
+            first += count;
         }
     }
 
@@ -316,6 +347,14 @@ impl Program {
                 let needs = phase.needs(first..(first + phase.rows).min(rows.end));
                 for (index, &tensor) in phase.strips.iter().enumerate() {
                     let Some(hull) = phase.hull(tensor, &needs) else { continue };
+                    let ring = self.tensors[tensor].ring;
+                    if ring > 0 {
+                        // So that what further turns write begins at the beginning, if that is a whole number of turns.
+                        if first == rows.start && ring < self.tensors[tensor].dims.h {
+                            bases[index] = hull.end % ring;
+                        }
+                        continue;
+                    }
                     if first == rows.start {
                         bases[index] = hull.start;
                         continue;
@@ -358,6 +397,16 @@ impl Program {
                 let line = local.add(at + line * step);
                 core::ptr::copy(line.add((first - base) * strides.row), line, (end - first) * strides.row);
             }
+        }
+    }
+}
+
+impl Tensor {
+    /// The row of a strip's buffer where a row at hand is.
+    fn slot(&self, base: usize, row: usize) -> usize {
+        match self.ring {
+            0 => row - base,
+            ring => (row + ring - base) % ring,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One operation of a block, on some rows or on all of them.
 
-use crate::kernel::Part;
 use crate::kernel::elementwise::{LinesFn, Walk};
 use crate::kernel::pool::{Pool, PoolJob};
 use crate::kernel::shuffle::{Pairs, PairsFn, Shuffle, ShuffleFn};
+use crate::kernel::{Part, Ring};
 use crate::plan::Conv2dPlan;
 use crate::plan::conv2d::Tensors;
 use crate::shape::Conv2dShape;
@@ -99,6 +99,16 @@ impl Step {
         }
     }
 
+    /// Whether an output row reads no more than one row of `from`.
+    pub(super) fn is_row_by_row(&self) -> bool {
+        self.window().is_none_or(|s| s.kh == 1 && s.stride[0] == 1 && s.padding.top == 0)
+    }
+
+    /// Whether the rows of `from` may begin again in the middle.
+    pub(super) fn reads_rings(&self) -> bool {
+        matches!(&self.op, Op::Conv(plan) if plan.reads_rings())
+    }
+
     /// Rows of `from` that output rows read.
     pub(super) fn input_rows(&self, rows: Range<usize>) -> Range<usize> {
         self.window().map_or(rows.clone(), |shape| shape.input_rows(rows))
@@ -131,7 +141,8 @@ impl Step {
     ///
     /// # Safety
     /// The places are those of tensors that have these rows, `scratch` has [`scratch_len`](Self::scratch_len) floats, and
-    /// nothing else writes what is read or written. The tier is there, as when the step was made.
+    /// nothing else writes what is read or written. The tier is there, as when the step was made. Rows of `from` that begin
+    /// again are such as [`reads_rings`](Self::reads_rings) tells.
     #[allow(clippy::too_many_arguments)]
     pub(super) unsafe fn run_rows(
         &self,
@@ -142,6 +153,7 @@ impl Step {
         second: Option<Place>,
         to: Place,
         scratch: *mut f32,
+        ring: Option<Ring>,
     ) {
         const ALL: Part = Part { index: 0, of: 1 };
         let (input, output) = (from.0.cast_const(), to.0);
@@ -159,6 +171,7 @@ impl Step {
                         output,
                         output_strides: to.1,
                         scratch,
+                        ring,
                     };
                     plan.run_part(&plan.rows(rows), &tensors, ALL);
                 }

@@ -318,6 +318,8 @@ pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
     /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
     pub grouped: bool,
+    /// Whether rows may lie anywhere; else all are the same distance from the one before.
+    pub rings: bool,
     /// Kernel rows and columns, and stride; 0 for any.
     pub k: usize,
     pub stride: usize,
@@ -430,6 +432,10 @@ impl Algorithm for DepthwiseNhwc {
         p.shape.n * self.blocks(p)
     }
 
+    fn reads_rings(&self, _: &Problem) -> bool {
+        self.rings
+    }
+
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
@@ -450,7 +456,8 @@ impl Algorithm for DepthwiseNhwc {
                 for r in 0..window {
                     let row = y0 + (r * dilation) as isize;
                     let inside = (0..s.h as isize).contains(&row);
-                    let line = base.wrapping_offset(row.wrapping_mul(i.row as isize));
+                    let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
+                    let line = base.wrapping_offset(row.wrapping_mul(i.row as isize)).wrapping_sub(back);
                     let pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
                     // SAFETY: scratch has a word per row of the window.
                     unsafe { *rows.add(r) = if inside { pointer } else { core::ptr::null() } };

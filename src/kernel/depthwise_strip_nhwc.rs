@@ -15,6 +15,9 @@
 //!             clamp, store the sums that are complete; move the others up; begin new ones with the bias
 //! ```
 //!
+//! The first and the last input rows of a band belong to fewer output rows than there are sums; they are added to those alone,
+//! by code that loads inputs anew for each, or a band of ten rows would cost twelve.
+//!
 //! Registers: one input, `M * P * N` sums, and 9 weights where `N` is 1 and the kernel 3x3, else the weights of one row and
 //! one vector at a time. Loads per multiply-add: stride 1 with P = 7, `9 / 63 = 0.14`; stride 2 with P = 4, `N = 2`,
 //! `27 / 36 = 0.75`; 5x5 with P = 4, `47 / 100`. Bound by the FMA ports in the first caches; beyond, with stride 2, by the
@@ -43,6 +46,9 @@ pub(crate) struct Strip {
     pub input: *const f32,
     pub row: usize,
     pub pixel: usize,
+    /// The row of the window that lies `back` floats before the place that strides tell, with those after it; none if 0.
+    pub again: usize,
+    pub back: usize,
     /// Input rows and columns of the window that are inside the image.
     pub rows: (usize, usize),
     pub columns: (usize, usize),
@@ -127,15 +133,29 @@ unsafe fn walk<
         let mut out = t.out.add(c);
         // Sums of the output rows that the current input row belongs to, the first to end first.
         let mut acc = [[[V::zero(); P]; M]; N];
+        // Sums that belong to output rows, and whether all do.
+        let some = |r: usize| ((M - 1).saturating_sub(r), (t.out_rows + M - 1 - r).min(M));
+        let whole = |r: usize| r >= M - 1 && r < t.out_rows;
+        // The row after this one.
+        let next = |row: *const f32, r: usize| {
+            row.wrapping_add(t.row).wrapping_sub(if r + 1 == t.again { t.back } else { 0 })
+        };
         for r in 0..t.out_rows + M - 1 {
             unroll!(n < N => { acc[n][M - 1] = bias(n); });
             if inside(r * S) {
-                unroll!(n < N => {
-                    let x = row.wrapping_add(n * V::LANES);
-                    acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1);
-                });
+                if whole(r) {
+                    unroll!(n < N => {
+                        let x = row.wrapping_add(n * V::LANES);
+                        acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1);
+                    });
+                } else {
+                    unroll!(n < N => {
+                        let x = row.wrapping_add(n * V::LANES);
+                        acc[n] = add_some::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r));
+                    });
+                }
             }
-            row = row.wrapping_add(t.row);
+            row = next(row, r * S);
             if r >= M - 1 {
                 unroll!(n < N => { store_row::<V, P, TAIL>(t, acc[n][0], out.add(n * V::LANES), lanes); });
                 out = out.wrapping_add(t.out_row);
@@ -153,7 +173,7 @@ unsafe fn walk<
                         acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 2);
                     });
                 }
-                row = row.wrapping_add(t.row);
+                row = next(row, r * S + 1);
             }
         }
     }
@@ -200,6 +220,51 @@ unsafe fn add_row<
                         }
                     }
                 }
+            }
+        });
+        acc
+    }
+}
+
+/// As [`add_row`], but only to the sums `some.0..some.1`: where an input row belongs to fewer output rows than there are
+/// sums, at the first and the last ones.
+///
+/// # Safety
+/// As [`add_row`].
+#[inline(always)]
+#[rustfmt::skip]
+#[allow(clippy::too_many_arguments)]
+unsafe fn add_some<
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+>(
+    t: &Strip,
+    row: *const f32,
+    lanes: usize,
+    mut acc: [[V; P]; M],
+    weights: *const f32,
+    pitch: usize,
+    last: usize,
+    some: (usize, usize),
+) -> [[V; P]; M] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        unroll!(m < M => {
+            if last >= m * S && m >= some.0 && m < some.1 {
+                let mut w = [V::zero(); K];
+                for kx in 0..K {
+                    w[kx] = V::load(weights.add((1 + (last - m * S) * K + kx) * pitch));
+                }
+                unroll!(j < (P - 1) * S + K => {
+                    if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
+                        let from = row.wrapping_add(j * t.pixel);
+                        let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                        for kx in 0..K {
+                            if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
+                                acc[m][(j - kx) / S] = acc[m][(j - kx) / S].mul_add(x, w[kx]);
+                            }
+                        }
+                    }
+                });
             }
         });
         acc
@@ -360,6 +425,10 @@ impl Algorithm for DepthwiseStripNhwc {
         p.shape.n * self.pieces(p).units()
     }
 
+    fn reads_rings(&self, p: &Problem) -> bool {
+        p.shape.dilation[0] == 1
+    }
+
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
@@ -407,12 +476,17 @@ impl Algorithm for DepthwiseStripNhwc {
                 let columns = range(x, w, reach(width.pixels));
                 let edge = columns != (0, reach(width.pixels));
                 let first = input.wrapping_offset(y.wrapping_mul(row as isize));
+                let again = job.ring.map_or(0, |ring| ring.row as isize - y);
+                let back = job.ring.map_or(0, |ring| ring.back);
+                let first = if again <= 0 { first.wrapping_sub(back) } else { first };
                 // SAFETY: the strip is inside the output; the ranges leave out what is outside of the image.
                 unsafe {
                     width.micros[usize::from(edge)](&Strip {
                         input: first.wrapping_offset(x.wrapping_mul(pixel as isize)),
                         row,
                         pixel,
+                        again: again.max(0) as usize,
+                        back,
                         rows: range(y, h, reach(rows.len())),
                         columns,
                         out: out.add(rows.start * out_row + column * out_pixel),

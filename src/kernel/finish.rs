@@ -4,9 +4,11 @@
 //! second, short pass over the tile that has just been written and still sits in the first cache: one load and one store
 //! per vector beside at least nine multiply-adds, and it keeps every micro-kernel free of polynomials.
 
+use super::Job;
 use crate::epilogue::{Activation, Epilogue, Residual};
 use crate::tensor::Strides;
 use crate::vector::Vector;
+use core::ops::Range;
 
 /// `out[0..n] = epilogue(out[0..n], residual[0..n])`
 pub(crate) type FinishFn = unsafe fn(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue);
@@ -36,36 +38,67 @@ impl Finish {
             (self.function)(out, if self.residual.is_null() { core::ptr::null() } else { residual }, n, &self.epilogue);
         }
     }
+
+    /// Applies it to channels of pixels of an image; channels last.
+    ///
+    /// # Safety
+    /// As [`apply`](Self::apply), for these channels of each pixel of the job's output.
+    pub(super) unsafe fn apply_to(&self, job: &Job<'_>, image: usize, pixels: Range<usize>, channels: Range<usize>) {
+        let (o, ow, c, width) = (job.output_strides, job.problem.ow, channels.start, channels.len());
+        // Pixels without gaps between them are one run.
+        let dense = |s: Strides| s.pixel == width && s.row == ow * width;
+        let all = dense(o) && (self.residual.is_null() || dense(self.residual_strides));
+        let (mut y, mut x, mut left) = (pixels.start / ow, pixels.start % ow, pixels.len());
+        while left > 0 {
+            let count = if all { left } else { 1 };
+            // SAFETY: these pixels are inside the image, and lie one after the other if they are several.
+            unsafe {
+                let out = job.output.add(image * o.image + y * o.row + x * o.pixel + c);
+                self.apply(out, [image, y, x, c], count * width);
+            }
+            left -= count;
+            x += 1;
+            if x == ow {
+                (y, x) = (y + 1, 0);
+            }
+        }
+    }
 }
 
-/// The pass, for a tier. `n` is any length.
+/// The pass, for a tier. `n` is any length. What networks use most has loops without a choice in them.
 ///
 /// # Safety
 /// As [`FinishFn`]: `out` is valid for `n` floats, and so is `residual` if the epilogue has one. The CPU has the tier.
 #[inline(always)]
 pub(crate) unsafe fn finish<V: Vector>(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue) {
+    let Epilogue { activation, residual: add } = *epilogue;
     let mut i = 0;
-    while i < n {
-        let lanes = (n - i).min(V::LANES);
-        // SAFETY: `i + lanes <= n`.
-        unsafe {
-            let partial = lanes < V::LANES;
-            let load = |p: *const f32| if partial { V::load_range(p, 0, lanes) } else { V::load(p) };
-            let mut x = load(out.add(i));
-            if epilogue.residual == Residual::BeforeActivation {
-                x = x.add(load(residual.add(i)));
+    // `$value` of the output `$x` and, if `$adds`, of the residual `$r`, one vector after the other.
+    macro_rules! pass {
+        ($adds:literal, |$x:ident, $r:ident| $value:expr) => {{
+            while i + V::LANES <= n {
+                let $r = if $adds { V::load(residual.add(i)) } else { V::zero() };
+                let $x = V::load(out.add(i));
+                V::store($value, out.add(i));
+                i += V::LANES;
             }
-            x = activate(x, epilogue.activation);
-            if epilogue.residual == Residual::AfterActivation {
-                x = x.add(load(residual.add(i)));
+            if i < n {
+                let $r = if $adds { V::load_range(residual.add(i), 0, n - i) } else { V::zero() };
+                let $x = V::load_range(out.add(i), 0, n - i);
+                V::store_first($value, out.add(i), n - i);
             }
-            if partial {
-                x.store_first(out.add(i), lanes);
-            } else {
-                x.store(out.add(i));
-            }
+        }};
+    }
+    // SAFETY: no element from `n` on is touched; the residual is there if the epilogue has one.
+    unsafe {
+        match (activation, add) {
+            (Activation::HardSwish, Residual::None) => pass!(false, |x, _r| activate(x, Activation::HardSwish)),
+            (_, Residual::None) => pass!(false, |x, _r| activate(x, activation)),
+            (Activation::None, _) => pass!(true, |x, r| x.add(r)),
+            (Activation::Relu, Residual::BeforeActivation) => pass!(true, |x, r| x.add(r).at_least(V::zero())),
+            (_, Residual::BeforeActivation) => pass!(true, |x, r| activate(x.add(r), activation)),
+            (_, Residual::AfterActivation) => pass!(true, |x, r| activate(x, activation).add(r)),
         }
-        i += lanes;
     }
 }
 

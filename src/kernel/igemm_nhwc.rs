@@ -30,11 +30,11 @@
 //! channels on 56 x 56 99 %, with 256 on 14 x 14 108 % (taps in the padding count and cost little). AVX2: 97 %, 94 %, 93 %, 95 %, 97 %.
 
 use super::igemm_taps::Table;
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, finish};
+use super::igemm_tiling::Tiling;
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
-use core::ops::Range;
 
 /// A tile for the micro-kernel, or several whose pixels follow each other.
 pub(crate) struct Tile {
@@ -319,35 +319,6 @@ impl IgemmNhwc {
     }
 }
 
-/// Lines of output pixels, each cut into tiles whose sizes differ by one at most.
-#[derive(Clone, Copy)]
-pub(super) struct Tiling {
-    lines: usize,
-    len: usize,
-    per_line: usize,
-    sizes: Shares,
-}
-
-impl Tiling {
-    fn new(lines: usize, len: usize, mr: usize) -> Self {
-        let per_line = len.div_ceil(mr);
-        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line) }
-    }
-
-    /// Tiles of an image.
-    pub(super) fn tiles(&self) -> usize {
-        self.lines * self.per_line
-    }
-
-    /// The output pixels of a tile.
-    pub(super) fn range(&self, tile: usize) -> Range<usize> {
-        let (first, tile) =
-            if self.lines == 1 { (0, tile) } else { (tile / self.per_line * self.len, tile % self.per_line) };
-        let pixels = self.sizes.range(tile);
-        first + pixels.start..first + pixels.end
-    }
-}
-
 impl Algorithm for IgemmNhwc {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
         match p.layout {
@@ -438,7 +409,9 @@ impl Algorithm for IgemmNhwc {
         let regular = pointwise && line(job.input_strides, s.w) && line(job.output_strides, p.ow);
         let block = (p.caches.l2 / 2 / 4 / (nr * (p.k() + 1))).max(1);
         // Tiles whose inputs fill half of the first cache go to one call, since all panels pass over them.
-        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * p.k())).max(1);
+        // So do tiles whose outputs fit, where they are passed over once more.
+        let pixel = if job.finish.is_some() { p.k().max(s.c_out) } else { p.k() };
+        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * pixel)).max(1);
         let mut first = panels.start;
         while first < panels.end {
             let end = (first + block).min(panels.end);
@@ -447,9 +420,8 @@ impl Algorithm for IgemmNhwc {
             let mut left = tiles.len();
             while left > 0 {
                 let pixels = tiling.range(tile);
-                let alike =
-                    if regular && job.finish.is_none() { tiling.sizes.alike(tile).min(together).min(left) } else { 1 };
-                if !regular || job.finish.is_some() {
+                let alike = if regular { tiling.alike(tile).min(together).min(left) } else { 1 };
+                if !regular {
                     // SAFETY: these are pixels of the image, and of one tile.
                     unsafe { table.fill_out(job, image, pixels.clone()) };
                 }
@@ -492,14 +464,17 @@ impl Algorithm for IgemmNhwc {
                             last: if full > 0 { self.lanes } else { width - (nv - 1) * self.lanes },
                             clamp: job.clamp,
                         });
-                        if let Some(f) = &job.finish {
-                            self.finish_tile(f, p, &table, image, pixels.clone(), c, width);
-                        }
                         (panel, j) = (panel + count, j + count);
                         if j == per_group {
                             (g, j) = (g + 1, 0);
                         }
                     }
+                }
+                if let Some(f) = &job.finish {
+                    let channel = |panel: usize| panel / per_group * p.cg_out + panel % per_group * nr;
+                    let pixels = pixels.start..pixels.start + alike * pixels.len();
+                    // SAFETY: these channels of these pixels have just been written.
+                    unsafe { f.apply_to(job, image, pixels, channel(first)..channel(end)) };
                 }
                 (tile, left) = (tile + alike, left - alike);
                 if tile == per_image {
@@ -507,27 +482,6 @@ impl Algorithm for IgemmNhwc {
                 }
             }
             first = end;
-        }
-    }
-}
-
-impl IgemmNhwc {
-    /// # Safety
-    /// As [`finish::Finish::apply`], for `width` channels from `c` on of each pixel.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn finish_tile(
-        &self,
-        f: &finish::Finish,
-        p: &Problem,
-        table: &Table,
-        image: usize,
-        pixels: Range<usize>,
-        c: usize,
-        width: usize,
-    ) {
-        for (m, i) in pixels.enumerate() {
-            // SAFETY: the micro-kernel has just written these outputs; the pixel is inside the image.
-            unsafe { f.apply((*table.out.add(m)).add(c), [image, i / p.ow, i % p.ow, c], width) };
         }
     }
 }

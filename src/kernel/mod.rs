@@ -43,6 +43,7 @@ pub(crate) mod igemm_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod igemm_rows_nchw;
 mod igemm_taps;
+mod igemm_tiling;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod lanes_nhwc;
 pub(crate) mod ops;
@@ -174,6 +175,15 @@ impl Shares {
 /// Bounds of a clamp that lets everything pass.
 pub(crate) const NO_CLAMP: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
 
+/// An input that is the rows at hand in a buffer whose first row follows its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring {
+    /// The first of the input's rows that lies at the beginning of the buffer again: it and those after it lie `back` floats
+    /// before the place that strides tell.
+    pub row: usize,
+    pub back: usize,
+}
+
 /// One run of a plan, as kernels see it. Pointers are to element (0, 0, 0, 0); strides are in elements.
 pub(crate) struct Job<'a> {
     pub problem: &'a Problem,
@@ -188,6 +198,8 @@ pub(crate) struct Job<'a> {
     pub finish: Option<finish::Finish>,
     /// Scratch of this part.
     pub scratch: *mut f32,
+    /// Where the input's rows begin again; only for algorithms that [read rings](Algorithm::reads_rings).
+    pub ring: Option<Ring>,
 }
 
 /// An algorithm with its tile and its micro-kernels: everything that a registry row needs to run.
@@ -211,6 +223,11 @@ pub(crate) trait Algorithm: Sync {
 
     /// Into how many parts of equal work a run can be cut.
     fn units(&self, p: &Problem) -> usize;
+
+    /// Whether the input may be a [`Ring`].
+    fn reads_rings(&self, _: &Problem) -> bool {
+        false
+    }
 
     /// Computes one part.
     ///

@@ -214,6 +214,7 @@ impl Algorithm for TransposedNchw {
                         clamp: job.clamp,
                         finish: None,
                         scratch,
+                        ring: None,
                     },
                     Part { index: 0, of: 1 },
                 );

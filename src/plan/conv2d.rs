@@ -6,7 +6,7 @@ use crate::epilogue::{Epilogue, Residual};
 use crate::error::{Error, Expected, Value};
 use crate::isa::{Isa, Tuning};
 use crate::kernel::finish::Finish;
-use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem};
+use crate::kernel::{Job, Kernel, NO_CLAMP, Part, Problem, Ring};
 use crate::pack::{Aligned, Source};
 use crate::parallel::{Parallel, Serial};
 use crate::registry;
@@ -124,6 +124,8 @@ pub(crate) struct Tensors {
     pub output: *mut f32,
     pub output_strides: Strides,
     pub scratch: *mut f32,
+    /// Of an input whose rows begin again, if the plan [reads such](Conv2dPlan::reads_rings).
+    pub ring: Option<Ring>,
 }
 
 /// A convolution, ready to run any number of times: kernel chosen, weights packed, scratch sized.
@@ -272,6 +274,7 @@ impl Conv2dPlan {
             output: output.data,
             output_strides: output.strides,
             scratch,
+            ring: None,
         };
         let shared = Shared::new(tensors);
         run_parts(pool, self.parts, &|part| {
@@ -310,6 +313,7 @@ impl Conv2dPlan {
             clamp,
             finish,
             scratch: t.scratch,
+            ring: t.ring,
         };
         // SAFETY: the tier was found available when the plan was made; the rest is as the caller promises. Packed weights
         // do not depend on rows and images, and rows of a problem need no more scratch than all of it.
@@ -335,6 +339,11 @@ impl Conv2dPlan {
     /// arithmetic in tiles, which would begin elsewhere.
     pub(crate) fn is_by_rows(&self) -> bool {
         self.kernel.op != "winograd"
+    }
+
+    /// Whether the input may be a ring of rows.
+    pub(crate) fn reads_rings(&self) -> bool {
+        self.kernel.algorithm.reads_rings(&self.problem)
     }
 
     /// Units of work that the plan's problem can be cut into.

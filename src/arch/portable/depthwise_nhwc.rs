@@ -22,6 +22,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
     grouped: false,
+    rings: true,
     k: 3,
     stride: 1,
     rows: 1,
@@ -33,6 +34,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
     grouped: false,
+    rings: true,
     k: 3,
     stride: 2,
     rows: 1,
@@ -41,5 +43,13 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, grouped: false, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 4 1), cost: 1.5 };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    rings: true,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    widths: any_widths!(any; 8 4 1),
+    cost: 1.5,
+};

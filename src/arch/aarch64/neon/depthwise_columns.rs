@@ -388,6 +388,7 @@ macro_rules! algorithm {
         DepthwiseNhwc {
             lanes: LANES,
             grouped: false,
+            rings: false,
             k: K,
             stride: $s,
             rows: 1,

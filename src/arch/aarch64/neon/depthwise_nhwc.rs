@@ -24,6 +24,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
     grouped: false,
+    rings: true,
     k: 7,
     stride: 1,
     rows: 1,
@@ -32,5 +33,13 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, grouped: false, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 7 4 1), cost: 1.5 };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: false,
+    rings: true,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    widths: any_widths!(any; 8 7 4 1),
+    cost: 1.5,
+};

@@ -491,6 +491,7 @@ macro_rules! algorithm {
         DepthwiseNhwc {
             lanes: LANES,
             grouped: false,
+            rings: true,
             k: K,
             stride: $s,
             rows: 2,

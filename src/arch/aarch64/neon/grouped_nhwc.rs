@@ -25,6 +25,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
     grouped: true,
+    rings: true,
     k: 3,
     stride: 1,
     rows: 2,
@@ -36,6 +37,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
     grouped: true,
+    rings: true,
     k: 3,
     stride: 2,
     rows: 1,
@@ -44,5 +46,13 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, grouped: true, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 4 1), cost: 2.5 };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    grouped: true,
+    rings: true,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    widths: any_widths!(any; 8 4 1),
+    cost: 2.5,
+};

@@ -24,6 +24,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
+    rings: true,
     k: 3,
     stride: 1,
     rows: 2,
@@ -35,6 +36,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
+    rings: true,
     k: 3,
     stride: 2,
     rows: 2,
@@ -46,6 +48,7 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
+    rings: true,
     k: 5,
     stride: 1,
     rows: 2,
@@ -57,6 +60,7 @@ pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
+    rings: true,
     k: 5,
     stride: 2,
     rows: 2,
@@ -68,6 +72,7 @@ pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
 pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
     grouped: false,
+    rings: true,
     k: 7,
     stride: 1,
     rows: 1,
@@ -76,5 +81,13 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 16, grouped: false, k: 0, stride: 0, rows: 1, widths: any_widths!(any; 8 7 4 1), cost: 1.5 };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 16,
+    grouped: false,
+    rings: true,
+    k: 0,
+    stride: 0,
+    rows: 1,
+    widths: any_widths!(any; 8 7 4 1),
+    cost: 1.5,
+};
