@@ -4,7 +4,8 @@
 //!
 //! Words of the layer: `n` images, `c` input channels, `h` rows, `w` columns, `o` output channels, `k` kernel, `s` stride,
 //! `p` padding, `d` dilation (`k`, `s`, `p` and `d` take one number or rows x columns), `g` groups, then `nhwc` or
-//! `nchw`, `winograd` if its changed arithmetic is allowed, `inorder` for kernels for in-order cores, and, if one kernel and no other is wanted, `kernel=NAME`.
+//! `nchw`, `winograd` if its changed arithmetic is allowed, `inorder` for kernels for in-order cores, and, if one kernel and no
+//! other is wanted, `kernel=NAME`.
 //! What is left out is 1, padding 0, layout `nhwc`.
 //!
 //! The markers are those of `common/markers.rs`.

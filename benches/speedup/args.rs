@@ -85,7 +85,8 @@ fn layout(name: &str) -> Layout {
 }
 
 fn tuning(name: &str) -> Tuning {
-    if name == Tuning::InOrder.name() { Tuning::InOrder } else { Tuning::OutOfOrder }
+    // Other names do not come here.
+    Tuning::ALL.into_iter().find(|t| t.name() == name).unwrap_or_default()
 }
 
 fn threads(text: &str) -> Result<usize, String> {

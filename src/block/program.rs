@@ -4,7 +4,8 @@
 //! of its output, a phase asks backwards how far every operation must have come, and then lets each one go on to there.
 //! The tensor between two operations is a *strip*: the rows that are still to be read, in a buffer that stays in the
 //! second cache; where the kernels can read it so, the first row of the buffer follows its last, else the rows move to the
-//! buffer's beginning before each turn. No row is computed twice but where the rows are cut between threads, each of which has strips of its own.
+//! buffer's beginning before each turn. No row is computed twice but where the rows are cut between threads, each of which
+//! has strips of its own.
 //! Between phases all threads wait; a tensor that crosses the border is whole.
 //!
 //! The order in which one output's products are summed does not depend on the rows that a call computes, so neither the

@@ -332,6 +332,10 @@ pub(crate) struct DepthwiseNhwc {
 }
 
 impl DepthwiseNhwc {
+    /// What most kernels have in common: those for any kernel size, one row at a time.
+    pub(crate) const COMMON: DepthwiseNhwc =
+        DepthwiseNhwc { lanes: 1, grouped: false, rings: true, k: 0, stride: 0, rows: 1, widths: &[], cost: 1.0 };
+
     fn is_any(&self) -> bool {
         self.k == 0
     }

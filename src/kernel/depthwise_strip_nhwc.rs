@@ -246,29 +246,13 @@ unsafe fn add_some<
     last: usize,
     some: (usize, usize),
 ) -> [[V; P]; M] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        unroll!(m < M => {
-            if last >= m * S && m >= some.0 && m < some.1 {
-                let mut w = [V::zero(); K];
-                for kx in 0..K {
-                    w[kx] = V::load(weights.add((1 + (last - m * S) * K + kx) * pitch));
-                }
-                unroll!(j < (P - 1) * S + K => {
-                    if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
-                        let from = row.wrapping_add(j * t.pixel);
-                        let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
-                        for kx in 0..K {
-                            if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
-                                acc[m][(j - kx) / S] = acc[m][(j - kx) / S].mul_add(x, w[kx]);
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        acc
-    }
+    unroll!(m < M => {
+        if last >= m * S && m >= some.0 && m < some.1 {
+            // SAFETY: as the caller promises.
+            [acc[m]] = unsafe { add_row::<V, K, S, 1, P, EDGE, TAIL>(t, row, lanes, [acc[m]], weights, pitch, last - m * S) };
+        }
+    });
+    acc
 }
 
 /// Clamps and stores a row of sums.

@@ -117,7 +117,7 @@ impl Algorithm for IgemmFewPixelsNchw {
         let (tiling, _) = inner.tiling(p);
         let (per_group, per_image, nr) = (inner.panels(p), tiling.tiles(), inner.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
-        let (panels, tiles) = if inner.splits_panels(p) {
+        let (panels, tiles) = if inner.splits_panels(p, &tiling) {
             (part.range(all_panels), 0..all_tiles)
         } else {
             (0..all_panels, part.range(all_tiles))

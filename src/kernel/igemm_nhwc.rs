@@ -47,7 +47,7 @@ pub(crate) struct Tile {
     pub pointers: *const *const f32,
     /// Floats from where the pointers point to the runs: the channels of groups before this one.
     pub shift: usize,
-    /// Where the pointers of pixels in the padding point.
+    /// Where the pointers of pixels in the padding point: as many zeros as the input has channels, and as a run is long.
     pub zeros: *const f32,
     pub input: *const f32,
     pub input_step: usize,
@@ -184,7 +184,6 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
             let skips = if V::TAKES_LANES { 0 } else { skips(MR, NV) };
             let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
             let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
-            // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
             if first(3) {
                 run!(3..MR);
             } else if first(2) {
@@ -306,11 +305,11 @@ impl IgemmNhwc {
 
     /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
     /// operand, so that each thread streams its own share of them.
-    pub(super) fn splits_panels(&self, p: &Problem) -> bool {
+    pub(super) fn splits_panels(&self, p: &Problem, tiling: &Tiling) -> bool {
         let s = &p.shape;
         let weights = s.c_out * p.k();
         let panels = s.groups * self.panels(p);
-        panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * self.tiling(p).0.tiles() < 4)
+        panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * tiling.tiles() < 4)
     }
 
     fn merges(&self, p: &Problem) -> bool {
@@ -383,7 +382,8 @@ impl Algorithm for IgemmNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiling(p).0.tiles() }
+        let (tiling, _) = self.tiling(p);
+        if self.splits_panels(p, &tiling) { p.shape.groups * self.panels(p) } else { p.shape.n * tiling.tiles() }
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
@@ -393,7 +393,7 @@ impl Algorithm for IgemmNhwc {
         let (tiling, _) = self.tiling(p);
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
-        let (panels, tiles) = if self.splits_panels(p) {
+        let (panels, tiles) = if self.splits_panels(p, &tiling) {
             (part.range(all_panels), 0..all_tiles)
         } else {
             (0..all_panels, part.range(all_tiles))

@@ -59,7 +59,7 @@ impl Table {
     /// length. Where a kernel row `merges`, and pixels lie side by side, a segment is one.
     ///
     /// # Safety
-    /// The table lies in scratch of [`super::Algorithm::scratch_len`]; `zeros` has as many elements as the longest run.
+    /// The table lies in scratch of [`super::Algorithm::scratch_len`]; of zeros there are as many as [`super::igemm_nhwc::Tile::zeros`] says.
     pub(super) unsafe fn fill(
         &self,
         job: &Job<'_>,
@@ -102,8 +102,9 @@ impl Table {
                         pointers.fill(zeros);
                     } else if !merged || x >= 0 && last < s.w as isize {
                         // Those before `lead` and from `end` on are in the padding.
-                        let lead = x.min(0).unsigned_abs().div_ceil(s.stride[1]).min(count);
-                        let end = (s.w as isize - x).max(0).unsigned_abs().div_ceil(s.stride[1]).clamp(lead, count);
+                        let (before, after) = p.outside(1, kx);
+                        let lead = before.saturating_sub(ox).min(count);
+                        let end = (p.ow - after).saturating_sub(ox).clamp(lead, count);
                         pointers[..lead].fill(zeros);
                         pointers[end..].fill(zeros);
                         let mut pointer =

@@ -12,13 +12,5 @@ unsafe fn any<const P: usize>(t: &Tile) {
 }
 
 /// Any kernel: 4 pixels.
-pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 1,
-    grouped: false,
-    rings: true,
-    k: 0,
-    stride: 0,
-    rows: 1,
-    widths: any_widths!(any; 4 1),
-    cost: 1.5,
-};
+pub(super) static ANY: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 1, widths: any_widths!(any; 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };

@@ -387,13 +387,12 @@ macro_rules! algorithm {
     ($s:literal $in_order:literal; $($p:literal)*) => {
         DepthwiseNhwc {
             lanes: LANES,
-            grouped: false,
             rings: false,
             k: K,
             stride: $s,
-            rows: 1,
             widths: &[$(Width { pixels: $p, micros: [[micro::<$s, $p, $in_order>; 2]; 2] }),*],
             cost: 2.0,
+            ..DepthwiseNhwc::COMMON
         }
     };
 }

@@ -23,23 +23,13 @@ unsafe fn any<const P: usize>(t: &Tile) {
 /// 7x7, stride 1: 1 row x 8 pixels.
 pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
-    grouped: false,
-    rings: true,
     k: 7,
     stride: 1,
-    rows: 1,
     widths: widths!(micro; 7 1 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 4,
-    grouped: false,
-    rings: true,
-    k: 0,
-    stride: 0,
-    rows: 1,
-    widths: any_widths!(any; 8 7 4 1),
-    cost: 1.5,
-};
+pub(super) static ANY: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 7 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };

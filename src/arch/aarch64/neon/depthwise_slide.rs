@@ -490,8 +490,6 @@ macro_rules! algorithm {
     ($s:literal $in_order:literal; $($p:literal)*) => {
         DepthwiseNhwc {
             lanes: LANES,
-            grouped: false,
-            rings: true,
             k: K,
             stride: $s,
             rows: 2,
@@ -500,6 +498,7 @@ macro_rules! algorithm {
                 micros: [[micro::<$s, 2, $p, $in_order>, micro::<$s, 1, $p, $in_order>]; 2],
             }),*],
             cost: 2.0,
+            ..DepthwiseNhwc::COMMON
         }
     };
 }

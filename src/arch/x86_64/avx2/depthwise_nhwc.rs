@@ -23,71 +23,53 @@ unsafe fn any<const P: usize>(t: &Tile) {
 /// 3x3, stride 1: 1 row x 8 pixels.
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: false,
-    rings: true,
     k: 3,
     stride: 1,
-    rows: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// 3x3, stride 2: 1 row x 8 pixels.
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: false,
-    rings: true,
     k: 3,
     stride: 2,
-    rows: 1,
     widths: widths!(micro; 3 2 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// 5x5, stride 1: 1 row x 8 pixels.
 pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: false,
-    rings: true,
     k: 5,
     stride: 1,
-    rows: 1,
     widths: widths!(micro; 5 1 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// 5x5, stride 2: 1 row x 8 pixels.
 pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: false,
-    rings: true,
     k: 5,
     stride: 2,
-    rows: 1,
     widths: widths!(micro; 5 2 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// 7x7, stride 1: 1 row x 8 pixels.
 pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: false,
-    rings: true,
     k: 7,
     stride: 1,
-    rows: 1,
     widths: widths!(micro; 7 1 1; 8 7 4 1),
     cost: 1.0,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 8,
-    grouped: false,
-    rings: true,
-    k: 0,
-    stride: 0,
-    rows: 1,
-    widths: any_widths!(any; 8 7 4 1),
-    cost: 1.5,
-};
+pub(super) static ANY: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 8, widths: any_widths!(any; 8 7 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };

@@ -25,34 +25,24 @@ unsafe fn any<const P: usize>(t: &Tile) {
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
     grouped: true,
-    rings: true,
     k: 3,
     stride: 1,
-    rows: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
     cost: 1.2,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// 3x3, stride 2: 1 row x 8 pixels.
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
     grouped: true,
-    rings: true,
     k: 3,
     stride: 2,
-    rows: 1,
     widths: widths!(micro; 3 2 1; 8 7 4 1),
     cost: 1.2,
+    ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
-    lanes: 8,
-    grouped: true,
-    rings: true,
-    k: 0,
-    stride: 0,
-    rows: 1,
-    widths: any_widths!(any; 8 4 1),
-    cost: 2.5,
-};
+pub(super) static ANY: DepthwiseNhwc =
+    DepthwiseNhwc { lanes: 8, grouped: true, widths: any_widths!(any; 8 4 1), cost: 2.5, ..DepthwiseNhwc::COMMON };
