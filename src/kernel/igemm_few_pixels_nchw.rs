@@ -94,7 +94,7 @@ impl Algorithm for IgemmFewPixelsNchw {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let moved = s.n * p.oh * p.ow * (s.groups * p.k() + s.c_out);
-        self.inner.estimate(p) + 5.0 * moved as f64
+        self.inner.estimate_of(p, &self.inner.fullest(p)) + 5.0 * moved as f64
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
@@ -108,13 +108,13 @@ impl Algorithm for IgemmFewPixelsNchw {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        self.inner.units(p)
+        self.inner.units_of(p, &self.inner.fullest(p))
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o, inner) = (&p.shape, job.input_strides, job.output_strides, self.inner);
-        let (tiling, _) = inner.tiling(p);
+        let tiling = inner.fullest(p);
         let (per_group, per_image, nr) = (inner.panels(p), tiling.tiles(), inner.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
         let (panels, tiles) = if inner.splits_panels(p, &tiling) {

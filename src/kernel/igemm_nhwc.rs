@@ -262,39 +262,69 @@ impl IgemmNhwc {
         p.cg_out.div_ceil(self.nr())
     }
 
-    /// How an image's output pixels are cut into tiles; never depends on the number of parts. With it, how many of the
-    /// products of a pixel and a tap are computed.
+    /// The fullest tiles: all pixels of an image in one line, and every tap.
+    pub(super) fn fullest(&self, p: &Problem) -> Tiling {
+        let pixels = p.oh * p.ow;
+        Tiling::new(1, pixels, self.mr(p), (pixels * p.shape.kh) as f64 * p.shape.kw as f64)
+    }
+
+    /// How an image's output pixels are cut into tiles; never depends on the number of parts.
     ///
-    /// Tiles of all pixels in one line are the fullest. But in a tile that lies in one row, pixels at the row's ends leave
-    /// out the taps that see padding, and in a row at the top or the bottom so do all of them.
-    pub(super) fn tiling(&self, p: &Problem) -> (Tiling, f64) {
+    /// In a tile that lies in one row, pixels at the row's ends leave out the taps that see padding, and in a row at the top
+    /// or the bottom so do all of them; where that spares more than the fullest tiles do, tiles are rows or parts of rows.
+    fn tiling(&self, p: &Problem) -> Tiling {
         let s = &p.shape;
         let pixels = p.oh * p.ow;
-        let flat = (Tiling::new(1, pixels, self.mr(p)), (pixels * s.kh) as f64 * s.kw as f64);
+        let flat = self.fullest(p);
         if s.kh * s.kw == 1 {
             return flat;
         }
-        let tiling = Tiling::new(p.oh, p.ow, self.mr(p));
+        let per_line = p.ow.div_ceil(self.mr(p));
         let rows: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| p.oh - top - bottom).sum();
         let vectors = p.cg_out.div_ceil(self.lanes);
         let nv = vectors.min(self.micros.len());
-        let most = if self.skips { skips(p.ow / tiling.per_line, nv) } else { 0 };
-        let skips = |(left, right): (usize, usize)| match tiling.per_line {
+        let most = if self.skips { skips(p.ow / per_line, nv) } else { 0 };
+        let skips = |(left, right): (usize, usize)| match per_line {
             1 if left > 0 => left.min(most),
             _ => left.min(most) + right.min(most),
         };
         let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
-        let by_rows = (tiling, rows as f64 * columns as f64);
+        let by_rows = Tiling::new(p.oh, p.ow, self.mr(p), rows as f64 * columns as f64);
         // In multiply-adds. A tile's calls, stores and pointers take some hundred, and its accumulators are at least eight.
         // Few rows do not hide that a panel comes from the second cache: that takes as long as three more, as measured.
-        let cost = |(tiling, products): (Tiling, f64)| {
+        let cost = |tiling: &Tiling| {
             let tiles = tiling.tiles() as f64;
             let rows = pixels as f64 / tiles;
             let fill = (8.0 / (rows * nv as f64)).max(1.0);
             let streamed = if rows < 7.0 && !self.stays(p) { 3.0 * tiles * (s.kh * s.kw) as f64 } else { 0.0 };
-            (products * fill + streamed) * (p.cg_in * vectors) as f64 + 100.0 * tiles
+            (tiling.products * fill + streamed) * (p.cg_in * vectors) as f64 + 100.0 * tiles
         };
-        if cost(by_rows) <= cost(flat) { by_rows } else { flat }
+        if cost(&by_rows) <= cost(&flat) { by_rows } else { flat }
+    }
+
+    /// [`Algorithm::estimate`] for these tiles.
+    pub(super) fn estimate_of(&self, p: &Problem, tiling: &Tiling) -> f64 {
+        let s = &p.shape;
+        let vectors = p.cg_out.div_ceil(self.lanes);
+        let full = vectors / self.micros.len();
+        let rest = vectors % self.micros.len();
+        // A tile needs eight accumulators to hide the latency of the multiply-add; short tiles pay as if they had them.
+        let tiles = (s.n * tiling.tiles()) as f64;
+        let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
+        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
+        // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
+        // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
+        let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
+        let evicts = if evicts { 1.1 } else { 1.0 };
+        // Per tap and pixel: finding the input pixel, about one multiply-add's time.
+        let taps = tiling.products / (p.oh * p.ow) as f64;
+        let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;
+        s.groups as f64 * (steps * self.width * evicts + tiles * rows * (s.kh * s.kw) as f64)
+    }
+
+    /// [`Algorithm::units`] for these tiles.
+    pub(super) fn units_of(&self, p: &Problem, tiling: &Tiling) -> usize {
+        if self.splits_panels(p, tiling) { p.shape.groups * self.panels(p) } else { p.shape.n * tiling.tiles() }
     }
 
     /// Length of a packed panel in floats.
@@ -327,23 +357,7 @@ impl Algorithm for IgemmNhwc {
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
-        let s = &p.shape;
-        let vectors = p.cg_out.div_ceil(self.lanes);
-        let full = vectors / self.micros.len();
-        let rest = vectors % self.micros.len();
-        // A tile needs eight accumulators to hide the latency of the multiply-add; short tiles pay as if they had them.
-        let (tiling, products) = self.tiling(p);
-        let tiles = (s.n * tiling.tiles()) as f64;
-        let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
-        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
-        // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
-        // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
-        let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
-        let evicts = if evicts { 1.1 } else { 1.0 };
-        // Per tap and pixel: finding the input pixel, about one multiply-add's time.
-        let taps = products / (p.oh * p.ow) as f64;
-        let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;
-        s.groups as f64 * (steps * self.width * evicts + tiles * rows * (s.kh * s.kw) as f64)
+        self.estimate_of(p, &self.tiling(p))
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
@@ -382,15 +396,14 @@ impl Algorithm for IgemmNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        let (tiling, _) = self.tiling(p);
-        if self.splits_panels(p, &tiling) { p.shape.groups * self.panels(p) } else { p.shape.n * tiling.tiles() }
+        self.units_of(p, &self.tiling(p))
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let s = &p.shape;
         // Divisions once here and not once per tile: of few channels, a tile takes no more time than a few dozen of them.
-        let (tiling, _) = self.tiling(p);
+        let tiling = self.tiling(p);
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
         let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
         let (panels, tiles) = if self.splits_panels(p, &tiling) {

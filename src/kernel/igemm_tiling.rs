@@ -8,14 +8,16 @@ use core::ops::Range;
 pub(super) struct Tiling {
     lines: usize,
     len: usize,
-    pub(super) per_line: usize,
+    per_line: usize,
     sizes: Shares,
+    /// Products of a pixel and a tap that are computed.
+    pub(super) products: f64,
 }
 
 impl Tiling {
-    pub(super) fn new(lines: usize, len: usize, mr: usize) -> Self {
+    pub(super) fn new(lines: usize, len: usize, mr: usize, products: f64) -> Self {
         let per_line = len.div_ceil(mr);
-        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line) }
+        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line), products }
     }
 
     /// Tiles of an image.
