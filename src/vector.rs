@@ -19,6 +19,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// Whether multiply-adds take a lane of a register as operand, so that one load serves four of them.
     const TAKES_LANES: bool;
 
+    /// Whether [`Vector::permute`] takes more time than [`Vector::permute_in_quads`] or a load of one scalar into all lanes.
+    const PERMUTES_DEARLY: bool = false;
+
     /// Four scalars `p[0..4]`, each of which can multiply a whole vector. Where instructions take a lane of a register
     /// as operand (NEON), this is one loaded register; where they broadcast from memory (x86), it is the address.
     type Quad: Copy;
@@ -83,6 +86,13 @@ pub(crate) unsafe trait Vector: Copy {
 
     /// Lanes `self[index[i]]`. The indices are whole numbers below `LANES`, as [`Vector::indices`] made them.
     unsafe fn permute(self, index: Self) -> Self;
+
+    /// [`Vector::permute`] where each lane stays among the four that it lies with.
+    #[inline(always)]
+    unsafe fn permute_in_quads(self, index: Self) -> Self {
+        // SAFETY: a special case of it.
+        unsafe { self.permute(index) }
+    }
 
     /// Packs lane numbers `p[0..LANES]` for [`Vector::permute`].
     unsafe fn indices(p: *const u32) -> Self;

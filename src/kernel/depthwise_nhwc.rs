@@ -16,6 +16,8 @@
 //!         clamp, store R rows of P vectors
 //! ```
 //!
+//! A dilated kernel with stride 1 runs on each of the [`super::phases`] of the image.
+//!
 //! Padding is left out instead of multiplied: rows outside are null pointers, columns outside a range. Channels are the
 //! inner loop, since pixels of a wide layer lie a multiple of 2 or 4 KiB apart and would fall into the same sets of the
 //! first cache if a channel block walked over them; a tile touches each line once per window instead.
@@ -27,11 +29,12 @@
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 1 on maps 112, 56, 28, 14 and 7 wide 78, 85,
 //! 86, 78 and 57 % of peak; 5x5 on 28 and 14 wide maps 97 and 111 % (taps in the padding count and cost nothing); 3x3
 //! stride 2 48 % at 112, bound by the bandwidth of the third cache, and 33 % at 14, where 512 channels put all pixels
-//! into two sets of the first. AVX2: 65, 61, 58, 45, 31 %; 84, 88 %; 40, 18 %.
+//! into two sets of the first. AVX2, one Zen 3 core (49.8 GMAC/s), 2026-11-27: 62, 66, 60, 35, 29 %; 76, 83 %; 38 %, strips 22 %.
 //!
 //! [`any`] takes any kernel size, stride and dilation: one weight and `P` inputs per tap, `1 + 1 / P` loads per
 //! multiply-add, bound by the load ports.
 
+use super::phases::Phase;
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::shape::valid_outputs;
@@ -137,16 +140,25 @@ unsafe fn block<
             let row = *t.rows.add(y);
             if !row.is_null() {
                 let row = row.wrapping_add(c);
-                acc = window_row::<V, K, S, R, P, EDGE, TAIL, false>(t, acc, y, row, lanes, weights, [K * pitch, pitch], V::zero());
+                acc = window_row::<V, K, S, R, P, EDGE, TAIL, AS_THEY_ARE>(t, acc, y, row, lanes, weights, [K * pitch, pitch], V::zero());
             }
         });
         finish_tile::<V, R, P>(t, acc, c, lanes);
     }
 }
 
-/// Adds what input row `y` of the window contributes to a tile. Its pixels have `lanes` channels from `row` on, permuted by
-/// `index` if `PERMUTE`; the weights of a kernel row are `pitch[0]` floats after those of the one before, those of a kernel
-/// column `pitch[1]`.
+/// How [`window_row`] takes the lanes of a pixel.
+pub(super) const AS_THEY_ARE: u8 = 0;
+/// Permuted by an index.
+pub(super) const PERMUTED: u8 = 1;
+/// Permuted by an index that leaves each lane among the four that it lies with.
+pub(super) const PERMUTED_IN_QUADS: u8 = 2;
+/// The first one in all lanes.
+pub(super) const FIRST_IN_ALL: u8 = 3;
+
+/// Adds what input row `y` of the window contributes to a tile. Its pixels have `lanes` channels from `row` on, taken as
+/// `TAKEN` says, by `index` if that is permuted; the weights of a kernel row are `pitch[0]` floats after those of the one
+/// before, those of a kernel column `pitch[1]`.
 ///
 /// # Safety
 /// As [`micro`].
@@ -155,7 +167,7 @@ unsafe fn block<
 #[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn window_row<
     V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
-    const PERMUTE: bool,
+    const TAKEN: u8,
 >(
     t: &Tile,
     mut acc: [[V; P]; R],
@@ -180,10 +192,13 @@ pub(super) unsafe fn window_row<
         unroll!(j < (P - 1) * S + K => {
             if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
                 let from = row.wrapping_add(j * t.pixel);
-                let mut x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
-                if PERMUTE {
-                    x = x.permute(index);
-                }
+                let pixel = || if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                let x = match TAKEN {
+                    AS_THEY_ARE => pixel(),
+                    PERMUTED => pixel().permute(index),
+                    PERMUTED_IN_QUADS => pixel().permute_in_quads(index),
+                    _ => V::splat(*from),
+                };
                 for r in 0..R {
                     if y >= r * S && y - r * S < K {
                         for kx in 0..K {
@@ -340,21 +355,26 @@ impl DepthwiseNhwc {
         self.k == 0
     }
 
-    /// Row blocks of an image.
-    fn blocks(&self, p: &Problem) -> usize {
-        p.oh.div_ceil(self.rows)
+    /// How far apart the pixels of an image are that is computed as a dense one.
+    fn dilation(&self, p: &Problem) -> [usize; 2] {
+        if self.is_any() { [1, 1] } else { p.shape.dilation }
     }
 
-    /// The width for rows of outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of many
-    /// channels share few sets of the first cache, so that tiles of them are not to be wide.
-    fn width(&self, p: &Problem) -> &Width {
+    /// Row blocks of a phase.
+    fn blocks(&self, p: &Problem) -> usize {
+        p.oh.div_ceil(self.dilation(p)[0]).div_ceil(self.rows)
+    }
+
+    /// The width for rows of `ow` outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of
+    /// many channels share few sets of the first cache, so that tiles of them are not to be wide.
+    fn width(&self, p: &Problem, ow: usize) -> &Width {
         let widest = match p.shape.c_out {
             0..=32 => usize::MAX,
             33..=128 => 28,
             _ => 14,
         };
-        let fits = self.widths.iter().filter(|w| w.pixels <= p.ow.min(widest));
-        let cost = |w: &&Width| p.ow.div_ceil(w.pixels) * (w.pixels + 2);
+        let fits = self.widths.iter().filter(|w| w.pixels <= ow.min(widest));
+        let cost = |w: &&Width| ow.div_ceil(w.pixels) * (w.pixels + 2);
         fits.min_by_key(cost).unwrap_or(&self.widths[self.widths.len() - 1])
     }
 
@@ -387,7 +407,9 @@ impl Algorithm for DepthwiseNhwc {
             Some("computes depthwise convolution with multiplier 1")
         } else if self.groups(p) == 0 {
             Some("computes groups that fit into a vector")
-        } else if self.is_any() {
+        } else if self.is_any()
+            || self.stride == 1 && p.shape.stride == [1, 1] && [p.shape.kh, p.shape.kw] == [self.k; 2]
+        {
             None
         } else {
             p.differs_from(self.k, self.stride)
@@ -396,9 +418,13 @@ impl Algorithm for DepthwiseNhwc {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let w = self.width(p).pixels;
-        let pixels = (s.n * p.oh) as f64 * p.ow.next_multiple_of(w) as f64;
-        pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * self.cost
+        let dilation = self.dilation(p);
+        let (phases, columns) = (Phase::count(p, dilation), p.ow.div_ceil(dilation[1]));
+        let rows = phases[0] * p.oh.div_ceil(dilation[0]).next_multiple_of(self.rows);
+        let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
+        let pixels = (s.n * rows) as f64 * columns as f64;
+        let cost = self.cost * if dilation == [1, 1] { 1.0 } else { 1.2 };
+        pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
@@ -433,11 +459,12 @@ impl Algorithm for DepthwiseNhwc {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        p.shape.n * self.blocks(p)
+        let [py, px] = Phase::count(p, self.dilation(p));
+        p.shape.n * py * px * self.blocks(p)
     }
 
-    fn reads_rings(&self, _: &Problem) -> bool {
-        self.rings
+    fn reads_rings(&self, p: &Problem) -> bool {
+        self.rings && self.dilation(p)[0] == 1
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
@@ -446,23 +473,39 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
-        let width = self.width(p);
-        for unit in part.range(s.n * self.blocks(p)) {
-            let (image, y) = (unit / self.blocks(p), unit % self.blocks(p) * self.rows);
-            let count = self.rows.min(p.oh - y);
+        let dilation = self.dilation(p);
+        let blocks = self.blocks(p);
+        let phases = Phase::count(p, dilation);
+        // The distance of kernel rows, where those of a phase are not next to each other.
+        let apart = if self.is_any() { s.dilation[0] } else { 1 };
+        let mut number = usize::MAX;
+        let mut phase = Phase::new(p, &i, &o, dilation, [0, 0]);
+        for unit in part.range(s.n * phases[0] * phases[1] * blocks) {
+            let (unit, block) = (unit / blocks, unit % blocks);
+            let (image, at) = (unit / (phases[0] * phases[1]), unit % (phases[0] * phases[1]));
+            if at != number {
+                number = at;
+                phase = Phase::new(p, &i, &o, dilation, [at / phases[1], at % phases[1]]);
+            }
+            let Phase { inputs: [h, w], outputs: [oh, ow], .. } = phase;
+            let (y, width) = (block * self.rows, self.width(p, ow));
+            // The last phases may have a row less.
+            let count = self.rows.min(oh.saturating_sub(y));
+            let base = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at);
+            // SAFETY: the first output of the phase is inside.
+            let out = unsafe { job.output.add(image * o.image + phase.output_at) };
             let mut x = 0;
-            while x < p.ow {
+            while count > 0 && x < ow {
                 // The last tile is moved back over pixels already done, so that it is a full one.
-                let x_tile = x.min(p.ow - width.pixels.min(p.ow));
-                let (y0, x0) = p.origin(y, x_tile);
-                let base = job.input.wrapping_add(image * i.image);
-                let dilation = if self.is_any() { s.dilation[0] } else { 1 };
+                let x_tile = x.min(ow - width.pixels.min(ow));
+                let y0 = phase.origin[0] + (y * s.stride[0]) as isize;
+                let x0 = phase.origin[1] + (x_tile * s.stride[1]) as isize;
                 for r in 0..window {
-                    let row = y0 + (r * dilation) as isize;
-                    let inside = (0..s.h as isize).contains(&row);
+                    let row = y0 + (r * apart) as isize;
+                    let inside = (0..h as isize).contains(&row);
                     let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
-                    let line = base.wrapping_offset(row.wrapping_mul(i.row as isize)).wrapping_sub(back);
-                    let pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
+                    let line = base.wrapping_offset(row.wrapping_mul(phase.input_step[0] as isize)).wrapping_sub(back);
+                    let pointer = line.wrapping_offset(x0.wrapping_mul(phase.input_step[1] as isize));
                     // SAFETY: scratch has a word per row of the window.
                     unsafe { *rows.add(r) = if inside { pointer } else { core::ptr::null() } };
                 }
@@ -475,20 +518,19 @@ impl Algorithm for DepthwiseNhwc {
                     }
                 }
                 let span = (width.pixels - 1) * self.stride + self.k;
-                let columns = ((-x0).max(0) as usize, (s.w as isize - x0).clamp(0, span as isize) as usize);
+                let columns = ((-x0).max(0) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
                 let edge = columns.0 > 0 || columns.1 < span;
                 let micro = width.micros[usize::from(edge)][usize::from(count < self.rows)];
                 // SAFETY: the tile is inside the output, since a width above `ow` is never chosen but for 1; rows are
                 // null outside the image and `columns` or `valid` exclude what is outside of a row.
                 unsafe {
-                    let out = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
                     micro(&Tile {
                         rows,
                         columns,
-                        pixel: i.pixel,
-                        out,
-                        out_row: o.row,
-                        out_pixel: o.pixel,
+                        pixel: phase.input_step[1],
+                        out: out.add(y * phase.output_step[0] + x_tile * phase.output_step[1]),
+                        out_row: phase.output_step[0],
+                        out_pixel: phase.output_step[1],
                         weights: job.weights,
                         channels: s.c_out,
                         block_out: self.vectors(p).0,
@@ -505,11 +547,15 @@ impl Algorithm for DepthwiseNhwc {
                 x += width.pixels;
             }
             if let Some(f) = &job.finish {
-                for (row, x) in (y..y + count).flat_map(|row| (0..p.ow).map(move |x| (row, x))) {
+                for (row, x) in (y..y + count).flat_map(|row| (0..ow).map(move |x| (row, x))) {
+                    let [iy, ix] = phase.in_image(dilation, row, x);
                     // SAFETY: the row has just been written.
                     unsafe {
-                        let out = job.output.add(image * o.image + row * o.row + x * o.pixel);
-                        f.apply(out, [image, row, x, 0], s.c_out);
+                        f.apply(
+                            out.add(row * phase.output_step[0] + x * phase.output_step[1]),
+                            [image, iy, ix, 0],
+                            s.c_out,
+                        );
                     }
                 }
             }

@@ -35,6 +35,7 @@
 //! 512 channels 92 %, or 65 % where the sums share the sets of the inputs. Stride 2: 28 wide maps of 128 and 192 channels
 //! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
+use super::phases::Phase;
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -343,7 +344,7 @@ impl DepthwiseStripNhwc {
     fn pieces(&self, p: &Problem) -> Pieces {
         let [dy, dx] = p.shape.dilation;
         Pieces {
-            phases: [dy.min(p.oh), dx.min(p.ow)],
+            phases: Phase::count(p, p.shape.dilation),
             bands: p.oh.div_ceil(dy).div_ceil(BAND),
             strips: p.ow.div_ceil(dx).div_ceil(self.width(p)),
             chunks: p.shape.c_out.div_ceil(VECTORS * self.lanes),
@@ -418,7 +419,6 @@ impl Algorithm for DepthwiseStripNhwc {
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
         let pieces = self.pieces(p);
         let Pieces { phases, bands, strips, chunks } = pieces;
-        let [dy, dx] = s.dilation;
         let width = self.width(p);
         let widths = if self.crowds(job) { self.crowded } else { self.widths };
         for unit in part.range(s.n * pieces.units()) {
@@ -427,21 +427,14 @@ impl Algorithm for DepthwiseStripNhwc {
             let (unit, band) = (unit / bands, unit % bands);
             let (unit, px) = (unit / phases[1], unit % phases[1]);
             let (image, py) = (unit / phases[0], unit % phases[0]);
-            // The phase is an image of its own: every `dy`th row and `dx`th column, of inputs and of outputs.
-            let (y0, x0) = p.origin(py, px);
-            let (y0, ry) = (y0.div_euclid(dy as isize), y0.rem_euclid(dy as isize) as usize);
-            let (x0, rx) = (x0.div_euclid(dx as isize), x0.rem_euclid(dx as isize) as usize);
-            let (h, w) = (s.h.saturating_sub(ry).div_ceil(dy), s.w.saturating_sub(rx).div_ceil(dx));
-            let (oh, ow) = ((p.oh - py).div_ceil(dy), (p.ow - px).div_ceil(dx));
-            // Of use only inside; addresses of others wrap.
-            let (row, pixel) = (i.row.wrapping_mul(dy), i.pixel.wrapping_mul(dx));
-            let (out_row, out_pixel) = (o.row.wrapping_mul(dy), o.pixel.wrapping_mul(dx));
+            let phase = Phase::new(p, &i, &o, s.dilation, [py, px]);
+            let Phase { inputs: [h, w], outputs: [oh, ow], .. } = phase;
+            let ([row, pixel], [out_row, out_pixel]) = (phase.input_step, phase.output_step);
             let c = chunk * VECTORS * self.lanes;
             let channels = (s.c_out - c).min(VECTORS * self.lanes);
-            let from = ry.wrapping_mul(i.row).wrapping_add(rx.wrapping_mul(i.pixel)).wrapping_add(c);
-            let input = job.input.wrapping_add(image * i.image).wrapping_add(from);
+            let input = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at).wrapping_add(c);
             // SAFETY: the first output of the phase is inside.
-            let out = unsafe { job.output.add(image * o.image + py * o.row + px * o.pixel + c) };
+            let out = unsafe { job.output.add(image * o.image + phase.output_at + c) };
             let rows = Shares::new(oh, bands).range(band);
             // A narrower last strip is made of narrower ones, not moved back: another thread may compute its neighbour.
             let x = strip * width;
@@ -451,7 +444,8 @@ impl Algorithm for DepthwiseStripNhwc {
                 let left = pixels - done;
                 let width = widths.iter().find(|w| w.pixels <= left).unwrap_or(&widths[widths.len() - 1]);
                 let column = x + done;
-                let (y, x) = (y0 + (rows.start * self.stride) as isize, x0 + (column * self.stride) as isize);
+                let y = phase.origin[0] + (rows.start * self.stride) as isize;
+                let x = phase.origin[1] + (column * self.stride) as isize;
                 let reach = |outputs: usize| (outputs - 1) * self.stride + self.k;
                 let range = |first: isize, len: usize, reach: usize| {
                     let end = (len as isize - first).clamp(0, reach as isize) as usize;
@@ -486,14 +480,9 @@ impl Algorithm for DepthwiseStripNhwc {
             }
             if let Some(f) = &job.finish {
                 for (row, x) in rows.flat_map(|row| (x..x + pixels).map(move |x| (row, x))) {
+                    let [iy, ix] = phase.in_image(s.dilation, row, x);
                     // SAFETY: the strip has just been written.
-                    unsafe {
-                        f.apply(
-                            out.add(row * out_row + x * out_pixel),
-                            [image, py + row * dy, px + x * dx, c],
-                            channels,
-                        )
-                    }
+                    unsafe { f.apply(out.add(row * out_row + x * out_pixel), [image, iy, ix, c], channels) }
                 }
             }
         }

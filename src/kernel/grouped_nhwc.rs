@@ -19,10 +19,14 @@
 //! permuted load serves 4 multiply-adds on average; permutations run beside them on a port of their own on most cores.
 //! Bound by the FMA ports; lanes are lost where groups do not divide a vector.
 //!
-//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
+//! Where a permutation across the whole vector is dear (AVX2), groups of 1, 2 and 4 are permuted within four lanes, and a
+//! group that fills a vector takes loads of one scalar into all lanes instead.
+//!
+//! Measured 2026-11-27, one Zen 3 core (49.8 GMAC/s), AVX2: 3x3 with 4 channels per group on 56 x 56 pixels 60 % of peak,
+//! with 8 on 28 x 28 75 %. 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
 //! peak, with 8 on 28 x 28 99 %, 4 with stride 2 78 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes).
 
-use super::depthwise_nhwc::{Tile, finish_tile, window_row};
+use super::depthwise_nhwc::{FIRST_IN_ALL, PERMUTED, PERMUTED_IN_QUADS, Tile, finish_tile, window_row};
 use crate::vector::Vector;
 
 /// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.
@@ -47,10 +51,15 @@ pub(crate) unsafe fn micro<
         let loaded = stored / t.group_out * t.group_in;
         // SAFETY: groups from `to` on have `loaded` inputs and `stored` outputs; whole vectors only where these are.
         unsafe {
-            if loaded == V::LANES && stored == V::LANES {
-                block::<V, K, S, R, P, EDGE, false>(t, from, loaded, to, stored, weights);
+            let whole = loaded == V::LANES && stored == V::LANES;
+            if V::PERMUTES_DEARLY && t.group_out == V::LANES {
+                block::<V, K, S, R, P, EDGE, false, FIRST_IN_ALL>(t, from, loaded, to, stored, weights);
+            } else if V::PERMUTES_DEARLY && whole && t.group_in == t.group_out && 4 % t.group_in == 0 {
+                block::<V, K, S, R, P, EDGE, false, PERMUTED_IN_QUADS>(t, from, loaded, to, stored, weights);
+            } else if whole {
+                block::<V, K, S, R, P, EDGE, false, PERMUTED>(t, from, loaded, to, stored, weights);
             } else {
-                block::<V, K, S, R, P, EDGE, true>(t, from, loaded, to, stored, weights);
+                block::<V, K, S, R, P, EDGE, true, PERMUTED>(t, from, loaded, to, stored, weights);
             }
             weights = weights.add((K * K * t.group_in + 1) * V::LANES);
         }
@@ -66,6 +75,7 @@ pub(crate) unsafe fn micro<
 #[rustfmt::skip]
 unsafe fn block<
     V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    const TAKEN: u8,
 >(
     t: &Tile,
     from: usize,
@@ -83,9 +93,10 @@ unsafe fn block<
             if !row.is_null() {
                 let row = row.wrapping_add(from);
                 for i in 0..t.group_in {
-                    let index = V::indices(t.permutations.add(i * V::LANES));
+                    let index = if TAKEN == FIRST_IN_ALL { V::zero() } else { V::indices(t.permutations.add(i * V::LANES)) };
+                    let row = if TAKEN == FIRST_IN_ALL { row.wrapping_add(i) } else { row };
                     let (weights, pitch) = (weights.add(i * K * V::LANES), [t.group_in * K * V::LANES, V::LANES]);
-                    acc = window_row::<V, K, S, R, P, EDGE, TAIL, true>(t, acc, y, row, loaded, weights, pitch, index);
+                    acc = window_row::<V, K, S, R, P, EDGE, TAIL, TAKEN>(t, acc, y, row, loaded, weights, pitch, index);
                 }
             }
         });

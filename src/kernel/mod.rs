@@ -47,6 +47,7 @@ mod igemm_tiling;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod lanes_nhwc;
 pub(crate) mod ops;
+mod phases;
 pub(crate) mod pool;
 pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;

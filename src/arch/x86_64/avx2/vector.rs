@@ -29,6 +29,9 @@ unsafe impl Vector for F32x8 {
 
     const TAKES_LANES: bool = false;
 
+    // One operation on either of two ports, where a permutation across halves is one or two on one port.
+    const PERMUTES_DEARLY: bool = true;
+
     type Quad = *const f32;
 
     type Rest = Self;
@@ -188,6 +191,12 @@ unsafe impl Vector for F32x8 {
     unsafe fn permute(self, index: Self) -> Self {
         // SAFETY: the CPU has AVX2.
         unsafe { F32x8(_mm256_permutevar8x32_ps(self.0, _mm256_castps_si256(index.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn permute_in_quads(self, index: Self) -> Self {
+        // SAFETY: the CPU has AVX2. The instruction reads the lowest two bits of an index: the lane within its four.
+        unsafe { F32x8(_mm256_permutevar_ps(self.0, _mm256_castps_si256(index.0))) }
     }
 
     #[inline(always)]
