@@ -4,7 +4,7 @@ mod common;
 
 use common::case::{Case, Placement};
 use common::data::{Data, Expected, Kind, check};
-use common::rows::{cases, for_each_row, record, rows, runs_here, say};
+use common::rows::{cases, for_each_row, record, record_tiers, rows, runs_here, say, why_not};
 use common::strategy::{accepted_cases, any_case, runner};
 use common::winograd;
 use lightconv::registry::{self, Kernel};
@@ -72,8 +72,9 @@ fn every_row_is_exact_on_integers_and_within_its_bound_on_reals() {
     let (here, elsewhere) = rows();
     // The rows of this architecture, whether they run here or not: the union over machines must have run them all.
     record(&here.iter().chain(&elsewhere).map(|k| format!("row {} {}", k.name(), k.isa())).collect::<Vec<_>>());
+    record_tiers(registry::kernels().map(|k| k.isa()));
     for row in elsewhere {
-        say(&format!("not run here: {} (needs {})", row.name(), row.isa()));
+        say(&format!("not run here: {} ({})", row.name(), why_not(row.isa())));
     }
     for_each_row(|row| {
         let ran = prove(row, &[Kind::Integers, Kind::Reals], cases())?;

@@ -7,7 +7,7 @@ mod ops;
 
 use common::case::{Backwards, Placement};
 use common::data::Kind;
-use common::rows::{cases, record, runs_here, say};
+use common::rows::{cases, record, record_tiers, runs_here, say, why_not};
 use common::strategy::runner;
 use common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
@@ -140,8 +140,9 @@ fn every_operation_is_exact_on_integers_and_within_its_bound_on_reals() {
             .flat_map(|&(f, l, i)| names(f, l, i).into_iter().map(move |n| format!("row {n} {i}")))
             .collect::<Vec<_>>(),
     );
+    record_tiers(compiled().into_iter());
     for isa in compiled().into_iter().filter(|&i| !runs_here(i)) {
-        say(&format!("not run here: the operations of {isa}"));
+        say(&format!("not run here: the operations of {isa} ({})", why_not(isa)));
     }
     assert!(tiers().count() >= 1);
     for isa in tiers() {

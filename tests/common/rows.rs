@@ -15,9 +15,25 @@ pub fn cases() -> u32 {
     }
 }
 
-/// Whether this machine, under the cap of `LIGHTCONV_ISA`, can run a tier.
+/// The one tier to test, if `LIGHTCONV_TEST_TIER` names it: for a slow emulator of what other runs have not. Unlike the
+/// cap of `LIGHTCONV_ISA`, it leaves out the tiers below too.
+fn only() -> Option<Isa> {
+    let name = std::env::var("LIGHTCONV_TEST_TIER").ok()?;
+    Some(Isa::from_name(&name).and_then(Isa::require).expect("LIGHTCONV_TEST_TIER names a tier of this machine"))
+}
+
+/// Whether this machine, under the cap of `LIGHTCONV_ISA`, can run a tier, and was not told to leave it out.
 pub fn runs_here(isa: Isa) -> bool {
-    isa.is_available() && isa <= Isa::best().expect("LIGHTCONV_ISA names a tier of this machine")
+    let best = Isa::best().expect("LIGHTCONV_ISA names a tier of this machine");
+    isa.is_available() && isa <= best && only().is_none_or(|o| o == isa)
+}
+
+/// Why a tier is not run here.
+pub fn why_not(isa: Isa) -> String {
+    match only() {
+        Some(only) => format!("LIGHTCONV_TEST_TIER is {only}"),
+        None => format!("needs {isa}"),
+    }
 }
 
 /// The rows that can run here, and the others.
@@ -58,6 +74,13 @@ pub fn message(panic: &(dyn std::any::Any + Send)) -> &str {
 pub fn say(line: &str) {
     // One write per line, so that lines of parallel tests do not mix. A closed stderr is nobody's loss.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Records of tiers whether this machine has them, whatever the cap.
+pub fn record_tiers(tiers: impl Iterator<Item = Isa>) {
+    let tiers: std::collections::BTreeSet<_> = tiers.collect();
+    let line = |isa: &Isa| format!("{} {isa}", if isa.is_available() { "has" } else { "lacks" });
+    record(&tiers.iter().map(line).collect::<Vec<_>>());
 }
 
 /// Appends lines to the file that `LIGHTCONV_COVERAGE_FILE` names, if it does.
