@@ -16,6 +16,9 @@
 //!         clamp, store R rows of P vectors
 //! ```
 //!
+//! On AVX2, where a vector is half a line and 16 registers hold the sums of two vectors of four outputs, there are tiles of two
+//! vectors: where pixels lie a multiple of 1 KiB apart, lines are thrown out between one half's use and the other's.
+//!
 //! A dilated kernel with stride 1 runs on each of the [`super::phases`] of the image.
 //!
 //! Padding is left out instead of multiplied: rows outside are null pointers, columns outside a range. Channels are the
@@ -73,7 +76,8 @@ pub(crate) struct Tile {
 /// A micro-kernel for one kernel size, stride and tile.
 pub(crate) type Micro = unsafe fn(&Tile);
 
-/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.
+/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation: `N` vectors of channels at a time as long as there
+/// are so many.
 ///
 /// `EDGE`: some columns of the window may be outside.
 ///
@@ -81,69 +85,78 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// The CPU has the tier of `V`. Rows that are not null are readable for the columns inside, `channels` floats each; the
 /// outputs are writable; weights are packed for `V::LANES`.
 #[inline(always)]
+#[rustfmt::skip]
 pub(crate) unsafe fn micro<
-    V: Vector,
-    const K: usize,
-    const S: usize,
-    const R: usize,
-    const P: usize,
-    const EDGE: bool,
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const N: usize, const EDGE: bool,
 >(
     t: &Tile,
 ) {
     let mut c = 0;
     while c < t.channels {
         let left = t.channels - c;
-        let weights = packed::<V>(t.weights, c, K * K);
         // SAFETY: no more than `left` channels are accessed.
         c += unsafe {
-            if left >= V::LANES {
-                block::<V, K, S, R, P, EDGE, false>(t, c, V::LANES, weights, V::LANES);
+            if N > 1 && left >= N * V::LANES {
+                block::<V, K, S, R, P, N, EDGE, false>(t, c, V::LANES, V::LANES);
+                N * V::LANES
+            } else if left >= V::LANES {
+                block::<V, K, S, R, P, 1, EDGE, false>(t, c, V::LANES, V::LANES);
                 V::LANES
             } else if V::Rest::LANES < V::LANES && left >= V::Rest::LANES {
-                block::<V::Rest, K, S, R, P, EDGE, false>(t, c, V::Rest::LANES, weights, V::LANES);
+                block::<V::Rest, K, S, R, P, 1, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
                 V::Rest::LANES
             } else {
-                block::<V::Rest, K, S, R, P, EDGE, true>(t, c, left, weights, V::LANES);
+                block::<V::Rest, K, S, R, P, 1, EDGE, true>(t, c, left, V::LANES);
                 left
             }
         };
     }
 }
 
-/// Bias of channel `c` and those after it, in weights of `taps` taps packed for `V`.
+/// Bias of channel `c` and those after it, in weights of `taps` taps packed for vectors of `pitch` channels.
 #[inline(always)]
-pub(super) fn packed<V: Vector>(weights: *const f32, c: usize, taps: usize) -> *const f32 {
-    weights.wrapping_add((c - c % V::LANES) * (taps + 1) + c % V::LANES)
+fn packed(weights: *const f32, pitch: usize, c: usize, taps: usize) -> *const f32 {
+    weights.wrapping_add((c - c % pitch) * (taps + 1) + c % pitch)
 }
 
-/// One vector of channels of a tile. The packed weights of a tap have `pitch` floats, of which `V` takes the first.
+/// The `N` vectors of channels of a tile from channel `c` on, of which the last has `lanes`, fewer than a vector if `TAIL`. The
+/// packed weights of a tap have `pitch` floats, of which `V` takes the first.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
 #[rustfmt::skip]
 unsafe fn block<
-    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const N: usize, const EDGE: bool,
+    const TAIL: bool,
 >(
     t: &Tile,
     c: usize,
     lanes: usize,
-    weights: *const f32,
     pitch: usize,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
-        let mut acc = [[V::load(weights); P]; R];
-        let weights = weights.add(pitch);
+        let weights = |n: usize| packed(t.weights, pitch, c + n * V::LANES, K * K);
+        let mut acc = [[[V::zero(); P]; R]; N];
+        for n in 0..N {
+            acc[n] = [[V::load(weights(n)); P]; R];
+        }
         unroll!(y < (R - 1) * S + K => {
             let row = *t.rows.add(y);
             if !row.is_null() {
                 let row = row.wrapping_add(c);
-                acc = window_row::<V, K, S, R, P, EDGE, TAIL, AS_THEY_ARE>(t, acc, y, row, lanes, weights, [K * pitch, pitch], V::zero());
+                for n in 0..N {
+                    let (row, weights) = (row.wrapping_add(n * V::LANES), weights(n).add(pitch));
+                    acc[n] = window_row::<V, K, S, R, P, EDGE, TAIL, AS_THEY_ARE>(
+                        t, acc[n], y, row, lanes, weights, [K * pitch, pitch], V::zero(),
+                    );
+                }
             }
         });
-        finish_tile::<V, R, P>(t, acc, c, lanes);
+        for n in 0..N {
+            finish_tile::<V, R, P>(t, acc[n], c + n * V::LANES, lanes);
+        }
     }
 }
 
@@ -257,7 +270,7 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
     let mut c = 0;
     while c < t.channels {
         let left = t.channels - c;
-        let weights = packed::<V>(t.weights, c, t.kernel[0] * t.kernel[1]);
+        let weights = packed(t.weights, V::LANES, c, t.kernel[0] * t.kernel[1]);
         // SAFETY: no more than `left` channels are accessed.
         c += unsafe {
             if left >= V::LANES {
@@ -342,14 +355,18 @@ pub(crate) struct DepthwiseNhwc {
     pub rows: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
-    /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share.
-    pub cost: f64,
+    /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share: where pixels
+    /// lie in all sets of the first cache, and where they crowd in a few.
+    pub cost: [f64; 2],
 }
+
+/// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
+const CROWD: usize = 1024;
 
 impl DepthwiseNhwc {
     /// What most kernels have in common: those for any kernel size, one row at a time.
     pub(crate) const COMMON: DepthwiseNhwc =
-        DepthwiseNhwc { lanes: 1, grouped: false, rings: true, k: 0, stride: 0, rows: 1, widths: &[], cost: 1.0 };
+        DepthwiseNhwc { lanes: 1, grouped: false, rings: true, k: 0, stride: 0, rows: 1, widths: &[], cost: [1.0; 2] };
 
     fn is_any(&self) -> bool {
         self.k == 0
@@ -423,7 +440,10 @@ impl Algorithm for DepthwiseNhwc {
         let rows = phases[0] * p.oh.div_ceil(dilation[0]).next_multiple_of(self.rows);
         let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
         let pixels = (s.n * rows) as f64 * columns as f64;
-        let cost = self.cost * if dilation == [1, 1] { 1.0 } else { 1.2 };
+        // Of a dense image; a plan does not know the strides that it will meet.
+        let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1]).wrapping_mul(size_of::<f32>());
+        let crowded = apart.is_multiple_of(CROWD);
+        let cost = self.cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
     }
 

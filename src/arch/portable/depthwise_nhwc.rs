@@ -8,7 +8,7 @@ use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 /// As [`depthwise_nhwc::micro`].
 unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, EDGE>(t) }
+    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, 1, EDGE>(t) }
 }
 
 /// # Safety
@@ -24,7 +24,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 3,
     stride: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -34,10 +34,10 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     k: 3,
     stride: 2,
     widths: widths!(micro; 3 2 1; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

@@ -26,10 +26,10 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 3,
     stride: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
-    cost: 1.2,
+    cost: [1.2; 2],
     ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, grouped: true, widths: any_widths!(any; 8 4 1), cost: 2.5, ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, grouped: true, widths: any_widths!(any; 8 4 1), cost: [2.5; 2], ..DepthwiseNhwc::COMMON };

@@ -13,4 +13,4 @@ unsafe fn any<const P: usize>(t: &Tile) {
 
 /// Any kernel: 4 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 1, widths: any_widths!(any; 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 1, widths: any_widths!(any; 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

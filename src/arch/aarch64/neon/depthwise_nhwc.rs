@@ -9,7 +9,7 @@ use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 #[target_feature(enable = "neon")]
 unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, EDGE>(t) }
+    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, 1, EDGE>(t) }
 }
 
 /// # Safety
@@ -26,10 +26,10 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 7,
     stride: 1,
     widths: widths!(micro; 7 1 1; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 7 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 7 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

@@ -9,7 +9,7 @@ use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::micro::<F32x16, K, S, R, P, EDGE>(t) }
+    unsafe { depthwise_nhwc::micro::<F32x16, K, S, R, P, 1, EDGE>(t) }
 }
 
 /// # Safety
@@ -27,7 +27,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     stride: 1,
     rows: 2,
     widths: widths!(micro; 3 1 2; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -38,7 +38,7 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     stride: 2,
     rows: 2,
     widths: widths!(micro; 3 2 2; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -49,7 +49,7 @@ pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
     stride: 1,
     rows: 2,
     widths: widths!(micro; 5 1 2; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -60,7 +60,7 @@ pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     stride: 2,
     rows: 2,
     widths: widths!(micro; 5 2 2; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -70,10 +70,10 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 7,
     stride: 1,
     widths: widths!(micro; 7 1 1; 8 7 4 1),
-    cost: 1.0,
+    cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 16, widths: any_widths!(any; 8 7 4 1), cost: 1.5, ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 16, widths: any_widths!(any; 8 7 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
