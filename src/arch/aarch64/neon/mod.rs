@@ -24,6 +24,7 @@ mod shuffle;
 mod staged_nchw;
 mod vector;
 mod winograd;
+mod winograd_tile;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.
 const fn row(

@@ -1,28 +1,13 @@
-//! Winograd convolution: see [`crate::kernel::winograd`]. Products are those of the implicit GEMM, in assembly.
+//! Winograd convolution: see [`crate::kernel::winograd`]. Products are those of the implicit GEMM and transforms those of
+//! [`super::winograd_tile`], both in assembly.
 
 use super::igemm_nhwc::PRODUCTS;
 use super::vector::F32x4;
+use super::winograd_tile::{input, output};
 use crate::arch::winograds;
 use crate::kernel::winograd::{Transform, Winograd};
 use crate::kernel::winograd_nchw::{self, StageIn, StageOut};
-use crate::kernel::winograd_tile::{self, Input, Output};
 use crate::tensor::Layout::{Nchw, Nhwc};
-
-/// # Safety
-/// As [`winograd_tile::input`].
-#[target_feature(enable = "neon")]
-unsafe fn input<const M: usize, const POINTED: bool>(t: &Input) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { winograd_tile::input::<F32x4, M, POINTED>(t) }
-}
-
-/// # Safety
-/// As [`winograd_tile::output`].
-#[target_feature(enable = "neon")]
-unsafe fn output<const M: usize>(t: &Output) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { winograd_tile::output::<F32x4, M>(t) }
-}
 
 /// # Safety
 /// As [`winograd_nchw::stage_in`].
