@@ -353,9 +353,20 @@ impl DepthwiseNhwc {
             33..=128 => 28,
             _ => 14,
         };
-        let fits = self.widths.iter().filter(|w| w.pixels <= p.ow.min(widest));
-        let cost = |w: &&Width| p.ow.div_ceil(w.pixels) * (w.pixels + 2);
-        fits.min_by_key(cost).unwrap_or(&self.widths[self.widths.len() - 1])
+        let most = p.ow.min(widest);
+        let mut best = (usize::MAX, &self.widths[self.widths.len() - 1]);
+        for width in self.widths.iter().filter(|w| w.pixels <= most) {
+            let tiles = p.ow.div_ceil(width.pixels);
+            // Narrower ones are no fewer tiles.
+            if p.ow + 2 * tiles >= best.0 {
+                break;
+            }
+            let cost = tiles * (width.pixels + 2);
+            if cost < best.0 {
+                best = (cost, width);
+            }
+        }
+        best.1
     }
 
     /// Groups that lie side by side in a vector.
@@ -447,8 +458,14 @@ impl Algorithm for DepthwiseNhwc {
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
         let width = self.width(p);
-        for unit in part.range(s.n * self.blocks(p)) {
-            let (image, y) = (unit / self.blocks(p), unit % self.blocks(p) * self.rows);
+        let blocks = self.blocks(p);
+        let (block_out, permutations) = if self.grouped {
+            (self.vectors(p).0, job.weights.wrapping_add(self.weights_len(p)).cast())
+        } else {
+            (0, core::ptr::null())
+        };
+        for unit in part.range(s.n * blocks) {
+            let (image, y) = (unit / blocks, unit % blocks * self.rows);
             let count = self.rows.min(p.oh - y);
             let mut x = 0;
             while x < p.ow {
@@ -491,10 +508,10 @@ impl Algorithm for DepthwiseNhwc {
                         out_pixel: o.pixel,
                         weights: job.weights,
                         channels: s.c_out,
-                        block_out: self.vectors(p).0,
+                        block_out,
                         group_in: p.cg_in,
                         group_out: p.cg_out,
-                        permutations: job.weights.add(self.weights_len(p)).cast(),
+                        permutations,
                         clamp: job.clamp,
                         kernel: [s.kh, s.kw],
                         stride: s.stride[1],
