@@ -280,7 +280,9 @@ impl<'a> Builder<'a> {
         let own = part_len.checked_mul(parts).ok_or(overflow(parts))?;
         product("scratch", &[whole_len.checked_add(own).ok_or(overflow(own))?])?;
         let (layout, tensors) = (self.layout, self.tensors);
-        Ok(Program { layout, input, output, tensors, phases, whole_len, part_len, ends, parts, cost })
+        let mut program = Program { layout, input, output, tensors, phases, whole_len, part_len, ends, parts, cost };
+        program.prepare();
+        Ok(program)
     }
 
     /// Where what the first step writes and what the last one reads begin in the scratch.
@@ -310,7 +312,8 @@ impl<'a> Builder<'a> {
             units = plan.units();
         }
         let parts = common::parts(&self.options, work / PART_MULTIPLIES, units);
-        Phase { steps, n, h, rows: h, parts, strips: Vec::new(), in_step: false }
+        let (strips, acts, problems) = (Vec::new(), Vec::new(), Vec::new());
+        Phase { steps, n, h, rows: h, parts, strips, in_step: false, acts, problems }
     }
 
     fn is_worth_fusing(&self, phase: &Phase) -> bool {

@@ -14,7 +14,7 @@
 use super::step::{Op, Place, Port, Step};
 use crate::cost::Cost;
 use crate::error::Error;
-use crate::kernel::{Part, Ring};
+use crate::kernel::{Part, Problem, Ring};
 use crate::parallel::{Parallel, Serial};
 use crate::plan::common::{At, INPUT, OUTPUT, Shared, check_scratch, check_view, run_parts};
 use crate::plan::conv2d::Tensors;
@@ -60,6 +60,35 @@ pub(super) struct Phase {
     pub strips: Vec<usize>,
     /// The steps read whole tensors that others of them write: with several threads they take turns on all rows instead.
     pub in_step: bool,
+    /// All that is done for an image, if one part computes all of it.
+    pub acts: Vec<Act>,
+    /// Problems of convolutions in those.
+    pub problems: Vec<Problem>,
+}
+
+/// What a turn consists of.
+pub(super) enum Act {
+    Compute(Call),
+    /// Moves rows of a strip to its beginning, where row `base` was: those from `first` to `end`.
+    Move {
+        tensor: usize,
+        base: usize,
+        first: usize,
+        end: usize,
+    },
+}
+
+/// Output rows of a step that are computed in one go.
+pub(super) struct Call {
+    step: usize,
+    rows: Range<usize>,
+    /// The first row that is read of each input and that is written: of a strip, the row of its buffer.
+    from: usize,
+    second: usize,
+    to: usize,
+    ring: Option<Ring>,
+    /// Number of a convolution's problem, where it was kept.
+    problem: Option<usize>,
 }
 
 /// A block, ready to run.
@@ -222,21 +251,31 @@ impl Program {
         }
     }
 
-    /// The place of a row.
+    /// The place of a row; of a strip, of a row of its buffer.
     ///
     /// # Safety
-    /// The memory is that of a run, the row is inside the tensor, and of a strip inside its rows at hand.
-    unsafe fn place(&self, m: &Memory, local: *mut f32, bases: &Bases, port: &Port, image: usize, row: usize) -> Place {
+    /// The memory is that of a run, and the row is inside the tensor or the strip.
+    #[inline(always)]
+    unsafe fn place(&self, m: &Memory, local: *mut f32, port: &Port, image: usize, row: usize) -> Place {
         let tensor = &self.tensors[port.tensor];
-        let (first, s, image, row) = match tensor.home {
-            Home::Input => (m.input.cast_mut(), m.input_strides, image, row),
-            Home::Output => (m.output, m.output_strides, image, row),
-            Home::Whole(at) => (m.whole.wrapping_add(at), tensor.strides, image, row),
-            Home::Strip(index, at) => (local.wrapping_add(at), tensor.strides, 0, tensor.slot(bases[index], row)),
+        let (first, s, image) = match tensor.home {
+            Home::Input => (m.input.cast_mut(), m.input_strides, image),
+            Home::Output => (m.output, m.output_strides, image),
+            Home::Whole(at) => (m.whole.wrapping_add(at), tensor.strides, image),
+            Home::Strip(_, at) => (local.wrapping_add(at), tensor.strides, 0),
         };
         // SAFETY: inside the tensor by contract.
         let first = unsafe { first.add(image * s.image + row * s.row + port.first * s.channel) };
         (first, Strides { channel: s.channel * port.step, ..s })
+    }
+
+    /// The row where a tensor has a row: of a strip, that of its buffer.
+    fn slot(&self, bases: &Bases, port: &Port, row: usize) -> usize {
+        let tensor = &self.tensors[port.tensor];
+        match tensor.home {
+            Home::Strip(index, _) => tensor.slot(bases[index], row),
+            _ => row,
+        }
     }
 
     fn local(&self, m: &Memory, part: Part) -> *mut f32 {
@@ -260,11 +299,11 @@ impl Program {
     /// # Safety
     /// As [`run_phase`](Self::run_phase); none of its tensors is a strip.
     unsafe fn run_step(&self, m: &Memory, phase: &Phase, step: &Step, part: Part) {
-        let (local, bases) = (self.local(m, part), [0; MOST_STEPS]);
+        let local = self.local(m, part);
         if let Op::Conv(plan) = &step.op {
             // SAFETY: the tensors are whole, of the plan's sizes, and the parts those of its kernel.
             unsafe {
-                let place = |port: &Port| self.place(m, local, &bases, port, 0, 0);
+                let place = |port: &Port| self.place(m, local, port, 0, 0);
                 let (from, second, to) = (place(&step.from), step.second.as_ref().map(place), place(&step.to));
                 let tensors = Tensors {
                     input: from.0.cast_const(),
@@ -280,8 +319,10 @@ impl Program {
             return;
         }
         Self::each_image(phase, step.h, part, |image, rows| {
-            // SAFETY: as the caller promises.
-            unsafe { self.run_rows(m, local, &bases, step, image, rows) };
+            self.calls(&[0; MOST_STEPS], step, 0, rows, &mut |call| {
+                // SAFETY: as the caller promises.
+                unsafe { self.run_call(m, local, step, None, image, &call) };
+            });
         });
     }
 
@@ -294,18 +335,9 @@ impl Program {
         }
     }
 
-    /// # Safety
-    /// As [`run_phase`](Self::run_phase), for rows that are at hand.
-    unsafe fn run_rows(
-        &self,
-        m: &Memory,
-        local: *mut f32,
-        bases: &Bases,
-        step: &Step,
-        image: usize,
-        rows: Range<usize>,
-    ) {
-        let w = self.tensors[step.to.tensor].dims.w;
+    /// Calls `f` for output rows of a step, number `index` of its phase, as often as they or what they read begin again in a
+    /// strip.
+    fn calls(&self, bases: &Bases, step: &Step, index: usize, rows: Range<usize>, f: &mut impl FnMut(Call)) {
         let mut first = rows.start;
         while first < rows.end {
             // What is written, and what is read row by row, has to lie in one piece.
@@ -322,15 +354,31 @@ impl Program {
             let tensor = &self.tensors[step.from.tensor];
             let ring = (left < step.input_rows(rows.clone()).len())
                 .then(|| Ring { row: left, back: tensor.ring * tensor.strides.row });
-            // SAFETY: the rows are inside the tensors and, of strips, at hand.
-            unsafe {
-                let from = self.place(m, local, bases, &step.from, image, row);
-                let second =
-                    step.second.as_ref().map(|p| self.place(m, local, bases, p, image, step.second_row(first)));
-                let to = self.place(m, local, bases, &step.to, image, first);
-                step.run_rows(self.layout, w, rows, from, second, to, local, ring);
-            }
+            let (from, to) = (self.slot(bases, &step.from, row), self.slot(bases, &step.to, first));
+            let second = step.second.as_ref().map_or(0, |port| self.slot(bases, port, step.second_row(first)));
+            f(Call { step: index, rows, from, second, to, ring, problem: None });
             first += count;
+        }
+    }
+
+    /// # Safety
+    /// As [`run_phase`](Self::run_phase), for a call of this step whose rows are at hand, and its problem if that was kept.
+    unsafe fn run_call(
+        &self,
+        m: &Memory,
+        local: *mut f32,
+        step: &Step,
+        problem: Option<&Problem>,
+        image: usize,
+        call: &Call,
+    ) {
+        let w = self.tensors[step.to.tensor].dims.w;
+        // SAFETY: the rows are inside the tensors and, of strips, at hand.
+        unsafe {
+            let from = self.place(m, local, &step.from, image, call.from);
+            let second = step.second.as_ref().map(|port| self.place(m, local, port, image, call.second));
+            let to = self.place(m, local, &step.to, image, call.to);
+            step.run_rows(self.layout, w, call.rows.clone(), problem, from, second, to, local, call.ring);
         }
     }
 
@@ -341,42 +389,90 @@ impl Program {
     /// of their own. No other part reads what this one writes, and the tiers of all steps are there.
     unsafe fn run_phase(&self, m: &Memory, phase: &Phase, part: Part) {
         let local = self.local(m, part);
-        Self::each_image(phase, phase.h, part, |image, rows| {
-            let mut done = [0; MOST_STEPS];
-            let mut bases = [0; MOST_STEPS];
-            for first in rows.clone().step_by(phase.rows) {
-                let needs = phase.needs(first..(first + phase.rows).min(rows.end));
-                for (index, &tensor) in phase.strips.iter().enumerate() {
-                    let Some(hull) = phase.hull(tensor, &needs) else { continue };
-                    let ring = self.tensors[tensor].ring;
-                    if ring > 0 {
-                        // So that what further turns write begins at the beginning, if that is a whole number of turns.
-                        if first == rows.start && ring < self.tensors[tensor].dims.h {
-                            bases[index] = hull.end % ring;
-                        }
-                        continue;
+        let act = |image: usize, act: &Act| {
+            // SAFETY: what the rows read has been computed, by the steps before or in a phase before; strips are as high as
+            // any turn needs.
+            unsafe {
+                match act {
+                    Act::Compute(call) => {
+                        let problem = call.problem.map(|number| &phase.problems[number]);
+                        self.run_call(m, local, &phase.steps[call.step], problem, image, call);
                     }
-                    if first == rows.start {
-                        bases[index] = hull.start;
-                        continue;
-                    }
-                    let writers = phase.steps.iter().zip(done).filter(|(s, _)| s.to.tensor == tensor);
-                    let end = writers.map(|(_, done)| done).max().unwrap_or(0);
-                    // SAFETY: these rows are at hand.
-                    unsafe { self.slide(local, tensor, bases[index], hull.start, end) };
-                    bases[index] = hull.start;
-                }
-                for ((step, done), need) in phase.steps.iter().zip(&mut done).zip(needs) {
-                    *done = if first == rows.start { need.0 } else { need.0.max(*done) };
-                    if *done < need.1 {
-                        // SAFETY: what the rows read has been computed, by the steps before or in a phase before; strips
-                        // are as high as any turn needs.
-                        unsafe { self.run_rows(m, local, &bases, step, image, *done..need.1) };
-                        *done = need.1;
-                    }
+                    &Act::Move { tensor, base, first, end } => self.slide(local, tensor, base, first, end),
                 }
             }
+        };
+        Self::each_image(phase, phase.h, part, |image, rows| {
+            if rows.len() == phase.h {
+                phase.acts.iter().for_each(|a| act(image, a));
+            } else {
+                self.turns(phase, rows, &mut |a| act(image, &a));
+            }
         });
+    }
+
+    /// What all turns are for some rows of a phase's output.
+    fn turns(&self, phase: &Phase, rows: Range<usize>, f: &mut impl FnMut(Act)) {
+        let mut done = [0; MOST_STEPS];
+        let mut bases = [0; MOST_STEPS];
+        for first in rows.clone().step_by(phase.rows) {
+            let needs = phase.needs(first..(first + phase.rows).min(rows.end));
+            for (index, &tensor) in phase.strips.iter().enumerate() {
+                let Some(hull) = phase.hull(tensor, &needs) else { continue };
+                let ring = self.tensors[tensor].ring;
+                if ring > 0 {
+                    // So that what further turns write begins at the beginning, if that is a whole number of turns.
+                    if first == rows.start && ring < self.tensors[tensor].dims.h {
+                        bases[index] = hull.end % ring;
+                    }
+                    continue;
+                }
+                if first == rows.start {
+                    bases[index] = hull.start;
+                    continue;
+                }
+                let writers = phase.steps.iter().zip(done).filter(|(s, _)| s.to.tensor == tensor);
+                let end = writers.map(|(_, done)| done).max().unwrap_or(0);
+                if hull.start != bases[index] && hull.start < end {
+                    f(Act::Move { tensor, base: bases[index], first: hull.start, end });
+                }
+                bases[index] = hull.start;
+            }
+            for (index, (step, need)) in phase.steps.iter().zip(needs).enumerate() {
+                let done = &mut done[index];
+                *done = if first == rows.start { need.0 } else { need.0.max(*done) };
+                if *done < need.1 {
+                    self.calls(&bases, step, index, *done..need.1, &mut |call| f(Act::Compute(call)));
+                    *done = need.1;
+                }
+            }
+        }
+    }
+
+    /// Works out beforehand what one part does for an image: a turn of two rows would take about as long to think of as to
+    /// compute a pixel or two.
+    pub(super) fn prepare(&mut self) {
+        for index in 0..self.phases.len() {
+            let phase = &self.phases[index];
+            if phase.steps.len() < 2 {
+                continue;
+            }
+            let (mut acts, mut problems) = (Vec::new(), Vec::<Problem>::new());
+            self.turns(phase, 0..phase.h, &mut |mut act| {
+                if let Act::Compute(call) = &mut act
+                    && let Op::Conv(plan) = &phase.steps[call.step].op
+                {
+                    let problem = plan.rows(call.rows.clone());
+                    let same = |p: &Problem| p.shape == problem.shape && p.oh == problem.oh;
+                    call.problem = Some(problems.iter().position(same).unwrap_or(problems.len()));
+                    if call.problem == Some(problems.len()) {
+                        problems.push(problem);
+                    }
+                }
+                acts.push(act);
+            });
+            (self.phases[index].acts, self.phases[index].problems) = (acts, problems);
+        }
     }
 
     /// Moves the rows of a strip from `first` to `end` to its beginning, where row `base` was.

@@ -3,7 +3,7 @@
 use crate::kernel::elementwise::{LinesFn, Walk};
 use crate::kernel::pool::{Pool, PoolJob};
 use crate::kernel::shuffle::{Pairs, PairsFn, Shuffle, ShuffleFn};
-use crate::kernel::{Part, Ring};
+use crate::kernel::{Part, Problem, Ring};
 use crate::plan::Conv2dPlan;
 use crate::plan::conv2d::Tensors;
 use crate::shape::Conv2dShape;
@@ -136,7 +136,7 @@ impl Step {
         }
     }
 
-    /// Computes some output rows of one image. `from` is at the first of [`input_rows`](Self::input_rows), `second` at
+    /// Computes some output rows of one image; of a convolution, `problem` is theirs if it is known. `from` is at the first of [`input_rows`](Self::input_rows), `second` at
     /// [`second_row`](Self::second_row), `to` at the first row.
     ///
     /// # Safety
@@ -149,6 +149,7 @@ impl Step {
         layout: Layout,
         w: usize,
         rows: Range<usize>,
+        problem: Option<&Problem>,
         from: Place,
         second: Option<Place>,
         to: Place,
@@ -173,7 +174,10 @@ impl Step {
                         scratch,
                         ring,
                     };
-                    plan.run_part(&plan.rows(rows), &tensors, ALL);
+                    match problem {
+                        Some(problem) => plan.run_part(problem, &tensors, ALL),
+                        None => plan.run_part(&plan.rows(rows), &tensors, ALL),
+                    }
                 }
                 Op::Pool(pool) => {
                     let mut part = pool.clone();

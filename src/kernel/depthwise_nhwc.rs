@@ -390,9 +390,20 @@ impl DepthwiseNhwc {
             33..=128 => 28,
             _ => 14,
         };
-        let fits = self.widths.iter().filter(|w| w.pixels <= ow.min(widest));
-        let cost = |w: &&Width| ow.div_ceil(w.pixels) * (w.pixels + 2);
-        fits.min_by_key(cost).unwrap_or(&self.widths[self.widths.len() - 1])
+        let most = ow.min(widest);
+        let mut best = (usize::MAX, &self.widths[self.widths.len() - 1]);
+        for width in self.widths.iter().filter(|w| w.pixels <= most) {
+            let tiles = ow.div_ceil(width.pixels);
+            // Narrower ones are no fewer tiles.
+            if ow + 2 * tiles >= best.0 {
+                break;
+            }
+            let cost = tiles * (width.pixels + 2);
+            if cost < best.0 {
+                best = (cost, width);
+            }
+        }
+        best.1
     }
 
     /// Groups that lie side by side in a vector.
@@ -498,17 +509,24 @@ impl Algorithm for DepthwiseNhwc {
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if self.is_any() { s.dilation[0] } else { 1 };
-        let mut number = usize::MAX;
+        let (block_out, permutations) = if self.grouped {
+            (self.vectors(p).0, job.weights.wrapping_add(self.weights_len(p)).cast())
+        } else {
+            (0, core::ptr::null())
+        };
+        let mut number = 0;
         let mut phase = Phase::new(p, &i, &o, dilation, [0, 0]);
+        let mut width = self.width(p, phase.outputs[1]);
         for unit in part.range(s.n * phases[0] * phases[1] * blocks) {
             let (unit, block) = (unit / blocks, unit % blocks);
             let (image, at) = (unit / (phases[0] * phases[1]), unit % (phases[0] * phases[1]));
             if at != number {
                 number = at;
                 phase = Phase::new(p, &i, &o, dilation, [at / phases[1], at % phases[1]]);
+                width = self.width(p, phase.outputs[1]);
             }
             let Phase { inputs: [h, w], outputs: [oh, ow], .. } = phase;
-            let (y, width) = (block * self.rows, self.width(p, ow));
+            let y = block * self.rows;
             // The last phases may have a row less.
             let count = self.rows.min(oh.saturating_sub(y));
             let base = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at);
@@ -553,10 +571,10 @@ impl Algorithm for DepthwiseNhwc {
                         out_pixel: phase.output_step[1],
                         weights: job.weights,
                         channels: s.c_out,
-                        block_out: self.vectors(p).0,
+                        block_out,
                         group_in: p.cg_in,
                         group_out: p.cg_out,
-                        permutations: job.weights.add(self.weights_len(p)).cast(),
+                        permutations,
                         clamp: job.clamp,
                         kernel: [s.kh, s.kw],
                         stride: s.stride[1],

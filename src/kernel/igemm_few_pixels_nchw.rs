@@ -122,7 +122,7 @@ impl Algorithm for IgemmFewPixelsNchw {
         } else {
             (0..all_panels, part.range(all_tiles))
         };
-        let group_len: usize = (0..per_group).map(|j| inner.panel_len(p, j)).sum();
+        let group_len = inner.group_len(p);
         let offsets = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
         let outputs = offsets.wrapping_add(inner.mr(p));
         let a = outputs.wrapping_add(inner.mr(p)).cast::<f32>();

@@ -327,10 +327,10 @@ impl IgemmNhwc {
         if self.splits_panels(p, tiling) { p.shape.groups * self.panels(p) } else { p.shape.n * tiling.tiles() }
     }
 
-    /// Length of a packed panel in floats.
-    pub(super) fn panel_len(&self, p: &Problem, panel: usize) -> usize {
-        let channels = p.cg_out - panel * self.nr();
-        channels.min(self.nr()).next_multiple_of(self.lanes) * (p.k() + 1)
+    /// Length of a group's packed panels in floats. Not a sum over panels: blocks ask this anew for every few rows.
+    pub(super) fn group_len(&self, p: &Problem) -> usize {
+        let full = p.cg_out / self.nr() * self.nr();
+        (full + (p.cg_out - full).next_multiple_of(self.lanes)) * (p.k() + 1)
     }
 
     /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
@@ -362,7 +362,7 @@ impl Algorithm for IgemmNhwc {
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
-        let group_len: usize = (0..self.panels(p)).map(|j| self.panel_len(p, j)).sum();
+        let group_len = self.group_len(p);
         let mut packed = Aligned::new(s.groups * group_len + s.c_in.max(s.kw * p.cg_in));
         // What is not written stays zero: the row that pixels in the padding point to.
         let mut out = packed.writer();
@@ -411,7 +411,7 @@ impl Algorithm for IgemmNhwc {
         } else {
             (0..all_panels, part.range(all_tiles))
         };
-        let group_len: usize = (0..per_group).map(|j| self.panel_len(p, j)).sum();
+        let group_len = self.group_len(p);
         let full_panels = p.cg_out / nr;
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
