@@ -435,12 +435,10 @@ impl Algorithm for DepthwiseNhwc {
             Some("computes depthwise convolution with multiplier 1")
         } else if self.groups(p) == 0 {
             Some("computes groups that fit into a vector")
-        } else if self.is_any()
-            || self.stride == 1 && p.shape.stride == [1, 1] && [p.shape.kh, p.shape.kw] == [self.k; 2]
-        {
+        } else if self.is_any() {
             None
         } else {
-            p.differs_from(self.k, self.stride)
+            p.differs_in_phases_from(self.k, self.stride)
         }
     }
 

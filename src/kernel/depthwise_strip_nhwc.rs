@@ -371,10 +371,8 @@ impl Algorithm for DepthwiseStripNhwc {
             Some("computes NHWC")
         } else if p.cg_in != 1 || p.cg_out != 1 {
             Some("computes depthwise convolution with multiplier 1")
-        } else if self.stride == 1 && p.shape.stride == [1, 1] && [p.shape.kh, p.shape.kw] == [self.k; 2] {
-            None
         } else {
-            p.differs_from(self.k, self.stride)
+            p.differs_in_phases_from(self.k, self.stride)
         }
     }
 

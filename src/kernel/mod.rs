@@ -103,13 +103,19 @@ impl Problem {
 
     /// How it differs from a dense `k` x `k` kernel of this stride, if it does.
     pub(crate) fn differs_from(&self, k: usize, stride: usize) -> Option<&'static str> {
+        let dense = self.shape.dilation == [1, 1];
+        self.differs_in_phases_from(k, stride).or((!dense).then_some("computes dense kernels only"))
+    }
+
+    /// Why a kernel of size `k` and a stride that computes the phases of a dilated image does not suit, if so.
+    pub(crate) fn differs_in_phases_from(&self, k: usize, stride: usize) -> Option<&'static str> {
         let s = &self.shape;
         if [s.kh, s.kw] != [k; 2] {
             Some("computes another kernel size")
         } else if s.stride != [stride; 2] {
             Some("computes another stride")
-        } else if s.dilation != [1, 1] {
-            Some("computes dense kernels only")
+        } else if s.dilation != [1, 1] && stride != 1 {
+            Some("computes dilated kernels with stride 1 only")
         } else {
             None
         }
