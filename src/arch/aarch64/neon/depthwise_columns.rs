@@ -391,7 +391,7 @@ macro_rules! algorithm {
             k: K,
             stride: $s,
             widths: &[$(Width { pixels: $p, micros: [[micro::<$s, $p, $in_order>; 2]; 2] }),*],
-            cost: 2.0,
+            cost: [2.0; 2],
             ..DepthwiseNhwc::COMMON
         }
     };

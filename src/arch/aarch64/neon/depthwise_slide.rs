@@ -497,7 +497,7 @@ macro_rules! algorithm {
                 pixels: $p,
                 micros: [[micro::<$s, 2, $p, $in_order>, micro::<$s, 1, $p, $in_order>]; 2],
             }),*],
-            cost: 2.0,
+            cost: [2.0; 2],
             ..DepthwiseNhwc::COMMON
         }
     };
