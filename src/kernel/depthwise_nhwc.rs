@@ -446,14 +446,14 @@ impl Algorithm for DepthwiseNhwc {
         let s = &p.shape;
         let dilation = self.dilation(p);
         let (phases, columns) = (Phase::count(p, dilation), p.ow.div_ceil(dilation[1]));
-        let height = p.oh.div_ceil(dilation[0]);
-        let rows = phases[0] * if height > self.rows { height.next_multiple_of(self.rows) } else { height };
+        let rows = phases[0] * p.oh.div_ceil(dilation[0]).next_multiple_of(self.rows);
         let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
+        let pixels = (s.n * rows) as f64 * columns as f64;
         // Of a dense image; a plan does not know the strides that it will meet.
         let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1]).wrapping_mul(size_of::<f32>());
         let crowded = apart.is_multiple_of(CROWD);
         let cost = self.cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
-        (s.n * rows) as f64 * columns as f64 * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
+        pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

@@ -30,7 +30,6 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     ..DepthwiseNhwc::COMMON
 };
 
-/// Any kernel: 8 pixels. Dear enough never to be chosen where a kernel of the size serves, however few rows are asked for: those
-/// sum in another order, and the bits may not depend on how an image is cut.
+/// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 7 4 1), cost: [1.7; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 7 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
