@@ -446,12 +446,13 @@ impl Algorithm for DepthwiseNhwc {
         let s = &p.shape;
         let dilation = self.dilation(p);
         let (phases, columns) = (Phase::count(p, dilation), p.ow.div_ceil(dilation[1]));
-        let rows = phases[0] * p.oh.div_ceil(dilation[0]).next_multiple_of(self.rows);
         let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
-        let pixels = (s.n * rows) as f64 * columns as f64;
+        // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
+        // that depended on how an image is cut into strips could sum in another order.
+        let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows - 1)) as f64 * 0.35);
         // Of a dense image; a plan does not know the strides that it will meet.
-        let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1]).wrapping_mul(size_of::<f32>());
-        let crowded = apart.is_multiple_of(CROWD);
+        let crowded =
+            s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1] * size_of::<f32>()).is_multiple_of(CROWD);
         let cost = self.cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
     }
