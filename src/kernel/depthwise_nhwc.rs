@@ -503,8 +503,7 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
-        let dilation = self.dilation(p);
-        let blocks = self.blocks(p);
+        let (dilation, blocks) = (self.dilation(p), self.blocks(p));
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if self.is_any() { s.dilation[0] } else { 1 };
