@@ -136,8 +136,8 @@ impl Step {
         }
     }
 
-    /// Computes some output rows of one image; of a convolution, `problem` is theirs if it is known. `from` is at the first of [`input_rows`](Self::input_rows), `second` at
-    /// [`second_row`](Self::second_row), `to` at the first row.
+    /// Computes some output rows of one image; of a convolution, `problem` is theirs if it is known. `from` is at the first of
+    /// [`input_rows`](Self::input_rows), `second` at [`second_row`](Self::second_row), `to` at the first row.
     ///
     /// # Safety
     /// The places are those of tensors that have these rows, `scratch` has [`scratch_len`](Self::scratch_len) floats, and

@@ -12,7 +12,7 @@ use core::ops::Range;
 const MOST_LANES: usize = 16;
 
 /// Bytes of weights that stay in the first cache while the tiles of a block pass, so that one call does several points. A
-/// call costs some 90 instructions on ARM, where products of 64 channels are 720. Elsewhere it is a point a call.
+/// call costs an estimated 90 instructions on ARM, where products of 64 channels are 720. Elsewhere it is a point a call.
 const NEAR: usize = if cfg!(target_arch = "aarch64") { 16 << 10 } else { 0 };
 
 /// A tile's place in the lists of the kinds of points, and how many there are in each list.

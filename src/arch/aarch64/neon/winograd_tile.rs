@@ -7,7 +7,7 @@
 //! channels, with a map's edges: 9.6 of the input transform of tiles of 6 x 6, 8.1 of the output transform.
 //!
 //! Assembly, since from intrinsics the compiler kept up to 33 vectors on the stack in a loop, copied what multiply-adds overwrite
-//! and computed an address per load: 0.085 instructions per multiply of the direct form instead of 0.076 with 64 channels on 56 x 56
+//! and computed an address per load: 0.086 instructions per multiply of the direct form instead of 0.076 with 64 channels on 56 x 56
 //! pixels, counted under emulation of a Cortex-A76.
 //!
 //! The operations are those of [`crate::kernel::winograd_points`] in the same order, but that `a + 2 b` and `a - 2 b` are made from
