@@ -12,6 +12,7 @@
 //! The tests run [`Counted`](crate::reference::Counted) numbers through the naive [`reference`](crate::reference) and
 //! find exactly these counts.
 
+use crate::axis;
 use crate::error::Error;
 use crate::shape::Conv2dShape;
 use crate::tensor::Dims;
@@ -223,86 +224,7 @@ fn count(argument: &'static str, sizes: &[usize], taps: u128) -> Result<u64, Err
 /// of the rows' count and the columns' count.
 fn valid_taps(shape: &Conv2dShape, oh: usize, ow: usize) -> Result<u128, Error> {
     let p = shape.padding;
-    let rows = valid_on_axis(oh, shape.stride[0], shape.kh, shape.dilation[0], p.top, shape.h);
-    let columns = valid_on_axis(ow, shape.stride[1], shape.kw, shape.dilation[1], p.left, shape.w);
+    let rows = axis::valid_pairs(oh, shape.stride[0], shape.kh, shape.dilation[0], p.top, shape.h);
+    let columns = axis::valid_pairs(ow, shape.stride[1], shape.kw, shape.dilation[1], p.left, shape.w);
     rows.checked_mul(columns).ok_or(overflow("valid taps", shape.h as u64))
-}
-
-/// Pairs of an output `o < out` and a tap `k < taps` with `before <= o * stride + k * dilation < before + len`.
-fn valid_on_axis(out: usize, stride: usize, taps: usize, dilation: usize, before: usize, len: usize) -> u128 {
-    let (o, s, k, d) = (out as u128, stride as u128, taps as u128, dilation as u128);
-    let (before, len) = (before as u128, len as u128);
-    pairs_below(before + len, o, s, k, d) - pairs_below(before, o, s, k, d)
-}
-
-/// Pairs of `o < out` and `k < taps` with `o * stride + k * dilation < limit`, without visiting them.
-///
-/// Tap `k` has `ceil((limit - k * dilation) / stride)` such outputs, but at most `out`, and none from `limit` on.
-fn pairs_below(limit: u128, out: u128, stride: u128, taps: u128, dilation: u128) -> u128 {
-    // The first taps see all outputs, the last ones none; between them the number falls linearly.
-    let some = taps.min(limit.div_ceil(dilation));
-    let all = some.min(limit.saturating_sub((out - 1) * stride).div_ceil(dilation));
-    if some == all {
-        return all * out;
-    }
-    let least = limit - (some - 1) * dilation;
-    all * out + floor_sum(some - all, stride, dilation, least + stride - 1)
-}
-
-/// Sum of `floor((a * i + b) / m)` for `i < n`, in a logarithmic number of steps (Euclid's algorithm on `a` and `m`).
-fn floor_sum(mut n: u128, mut m: u128, mut a: u128, mut b: u128) -> u128 {
-    let mut total = 0;
-    loop {
-        total += n * (n - 1) / 2 * (a / m) + n * (b / m);
-        (a, b) = (a % m, b % m);
-        let last = a * n + b;
-        if last < m {
-            return total;
-        }
-        // Count the same lattice points column by column instead of row by row.
-        (n, b) = (last / m, last % m);
-        (m, a) = (a, m);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shape::valid_outputs;
-
-    #[test]
-    fn valid_taps_agree_with_enumeration() {
-        for len in 1..8 {
-            for (stride, dilation) in [(1, 1), (2, 1), (1, 2), (2, 3), (3, 2), (5, 4), (4, 6)] {
-                for taps in 1..6 {
-                    for before in 0..=(taps - 1) * dilation {
-                        for out in 1..7 {
-                            let want: usize = (0..taps)
-                                .map(|k| {
-                                    let (first, end) = valid_outputs(k, len, out, stride, dilation, before);
-                                    end - first
-                                })
-                                .sum();
-                            let got = valid_on_axis(out, stride, taps, dilation, before, len);
-                            assert_eq!(got, want as u128, "{out} {stride} {taps} {dilation} {before} {len}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[cfg(target_pointer_width = "64")]
-    #[test]
-    fn huge_shapes_are_counted_at_once_or_refused() {
-        let long = Conv2dShape::new_1d(1, 1 << 40, 1, 1, 1 << 20);
-        let cost = Cost::of(&long).unwrap();
-        assert_eq!(cost.valid_multiplies, cost.multiplies);
-        assert_eq!(cost.multiplies, ((1 << 40) - (1 << 20) + 1) << 20);
-        // 2^60 taps on as many outputs.
-        assert!(Cost::of(&Conv2dShape::new_1d(1, 1 << 60, 1, 1, 1 << 59).pad_hw(0, 1 << 58)).is_err());
-        let most = Cost { multiplies: u64::MAX, ..Cost::default() };
-        assert_eq!(most.plus(&Cost::default()), Ok(most));
-        assert!(most.plus(&Cost { multiplies: 1, ..Cost::default() }).is_err());
-    }
 }

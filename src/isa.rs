@@ -240,22 +240,3 @@ fn cpuid_caches() -> Option<Caches> {
     }
     (found[0] > 0 && found[1] > 0).then_some(Caches { l1: found[0], l2: found[1] })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_round_trip_and_unknown_ones_are_errors() {
-        for i in Isa::ALL {
-            assert_eq!(Isa::from_name(i.name()).unwrap(), i);
-        }
-        assert!(Isa::from_name("sse9").is_err());
-    }
-
-    #[test]
-    fn a_tier_of_another_architecture_is_an_error() {
-        let foreign = if cfg!(target_arch = "aarch64") { Isa::Avx2 } else { Isa::Neon };
-        assert!(foreign.require().is_err());
-    }
-}

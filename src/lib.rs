@@ -37,6 +37,7 @@
 extern crate alloc;
 
 mod arch;
+mod axis;
 pub mod block;
 pub mod cost;
 pub mod epilogue;

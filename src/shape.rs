@@ -324,23 +324,3 @@ pub(crate) fn product(argument: &'static str, sizes: &[usize]) -> Result<usize, 
     }
     Ok(all)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn valid_outputs_agree_with_enumeration() {
-        for len in 1..9 {
-            for (stride, dilation, before) in [(1, 1, 0), (1, 1, 1), (2, 1, 1), (2, 3, 4), (3, 2, 2)] {
-                for k in 0..4 {
-                    let out = 12;
-                    let inside = |o: &usize| (before..len + before).contains(&(o * stride + k * dilation));
-                    let want: Vec<usize> = (0..out).filter(inside).collect();
-                    let (a, b) = valid_outputs(k, len, out, stride, dilation, before);
-                    assert_eq!((a..b).collect::<Vec<_>>(), want, "{len} {stride} {dilation} {before} {k}");
-                }
-            }
-        }
-    }
-}

@@ -165,10 +165,12 @@ fn options_that_cannot_be_had() {
     let mut absent = 0;
     for isa in Isa::ALL.into_iter().filter(|i| !i.is_available()) {
         says(plan(Layout::Nhwc, Options::new().isa(isa)), &[isa.name()]);
+        says(isa.require(), &[isa.name()]);
         absent += 1;
     }
     assert!(absent > 0, "no machine has the tiers of all architectures");
     says(Isa::from_name("sse9"), &["one of"]);
+    assert!(Isa::ALL.into_iter().all(|isa| Isa::from_name(isa.name()) == Ok(isa)));
     let (mut above, mut other_layout, mut refused) = (0, 0, 0);
     for row in registry::kernels() {
         let options = Options::new().kernel(row.name());

@@ -18,7 +18,7 @@ macro_rules! unroll {
         unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)
     };
     (@ $j:ident, $n:expr, $body:block, $($literal:literal)*) => {
-        $(if $literal < $n {
+        $(if const { $literal < $n } {
             let $j: usize = $literal;
             $body
         })*
@@ -53,6 +53,7 @@ pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod transposed_nchw;
+pub(crate) mod window;
 pub(crate) mod winograd;
 pub(crate) mod winograd_nchw;
 pub(crate) mod winograd_points;

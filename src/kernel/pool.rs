@@ -12,6 +12,7 @@
 //! are reduced depends on its window only, not on the cut into parts.
 
 use super::Part;
+use crate::axis;
 use crate::shape::{Conv2dShape, Padding};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
@@ -355,20 +356,6 @@ pub(crate) struct PoolJob {
     pub output_strides: Strides,
 }
 
-/// The taps of one output on one axis that are in the image: the element of the first, and their number.
-fn taps(o: usize, stride: usize, k: usize, before: usize, len: usize) -> (usize, usize) {
-    let start = o * stride;
-    let first = start.saturating_sub(before);
-    (first, (start + k).saturating_sub(before).min(len) - first)
-}
-
-/// Outputs `first..end` of an axis whose taps are all in the image.
-fn inner(out: usize, stride: usize, k: usize, before: usize, len: usize) -> (usize, usize) {
-    let first = before.div_ceil(stride).min(out);
-    let end = if len + before >= k { ((len + before - k) / stride + 1).min(out) } else { 0 };
-    (first, end.max(first))
-}
-
 impl Pool {
     /// Whether the one window is the whole map.
     pub(crate) fn is_global(&self) -> bool {
@@ -470,14 +457,14 @@ impl Pool {
     /// As [`run`](Self::run).
     unsafe fn nhwc(&self, job: &PoolJob, part: Part) {
         let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
-        let (first, end) = inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
+        let (first, end) = axis::inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
         for unit in part.range(s.n * self.oh) {
             let (n, oy) = (unit / self.oh, unit % self.oh);
-            let (y, rows) = taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
+            let (y, rows) = axis::taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
             let mut ox = 0;
             while ox < self.ow {
                 let pixels = if (first..end).contains(&ox) { end - ox } else { 1 };
-                let (x, columns) = taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
+                let (x, columns) = axis::taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
                 // SAFETY: the taps are in the image: of a run of pixels, all are.
                 unsafe {
                     (self.windows)(&Windows {
@@ -504,8 +491,8 @@ impl Pool {
     /// As [`run`](Self::run).
     unsafe fn nchw(&self, job: &PoolJob, part: Part) {
         let (s, i, o) = (&self.shape, job.input_strides, job.output_strides);
-        let (first_row, end_row) = inner(self.oh, s.stride[0], s.kh, s.padding.top, s.h);
-        let (first, end) = inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
+        let (first_row, end_row) = axis::inner(self.oh, s.stride[0], s.kh, s.padding.top, s.h);
+        let (first, end) = axis::inner(self.ow, s.stride[1], s.kw, s.padding.left, s.w);
         let units = part.range(s.n * s.c_in * self.oh);
         let mut unit = units.start;
         while unit < units.end {
@@ -514,7 +501,7 @@ impl Pool {
             // Rows whose windows have the same extent go together, as far as the plane and the part reach.
             let alike = if (first_row..end_row).contains(&oy) { end_row - oy } else { 1 };
             let lines = alike.min(units.end - unit);
-            let (y, rows) = taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
+            let (y, rows) = axis::taps(oy, s.stride[0], s.kh, s.padding.top, s.h);
             // A lone line's step is not used, and its product could overflow.
             let input_line = if lines > 1 { s.stride[0] * i.row } else { 0 };
             let (row_step, output_line) = (i.row, o.row);
@@ -525,7 +512,7 @@ impl Pool {
                 let mut ox = 0;
                 while ox < self.ow {
                     let count = if (first..end).contains(&ox) { end - ox } else { 1 };
-                    let (x, columns) = taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
+                    let (x, columns) = axis::taps(ox, s.stride[1], s.kw, s.padding.left, s.w);
                     let (input, output, divisor) = (input.add(x), output.add(ox), self.divisor(rows * columns));
                     if count > 1 && s.stride[1] == 1 {
                         (self.windows)(&Windows {
@@ -560,32 +547,6 @@ impl Pool {
                 }
             }
             unit += lines;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn taps_and_inner_outputs_agree_with_enumeration() {
-        for len in 1..8usize {
-            for k in 1..5usize {
-                for stride in 1..4usize {
-                    for before in 0..k {
-                        let out = (len + before).saturating_sub(k) / stride + 2;
-                        let inside =
-                            |o: usize| (0..k).filter(move |t| (before..before + len).contains(&(o * stride + t)));
-                        let (first, end) = inner(out, stride, k, before, len);
-                        for o in (0..out).filter(|&o| inside(o).count() > 0) {
-                            let want = (o * stride + inside(o).next().unwrap() - before, inside(o).count());
-                            assert_eq!(taps(o, stride, k, before, len), want, "{len} {k} {stride} {before} {o}");
-                            assert_eq!((first..end).contains(&o), want.1 == k, "{len} {k} {stride} {before} {o}");
-                        }
-                    }
-                }
-            }
         }
     }
 }
