@@ -288,11 +288,7 @@ unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, con
     y: usize,
 ) {
     // SAFETY: as the caller promises.
-    unsafe {
-        unroll!(kx < K => {
-            add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx);
-        });
-    }
+    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
 }
 
 /// Adds the inputs `x` of a row of outputs under column `kx` of the kernel.
@@ -307,14 +303,12 @@ unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, 
     y: usize,
     kx: usize,
 ) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        unroll!(r < R => {
-            if y >= r * S && y - r * S < K {
-                acc[r] = mul_add_all(acc[r], x, f.weight(y - r * S, kx));
-            }
-        });
-    }
+    unroll!(r < R => {
+        if y >= r * S && y - r * S < K {
+            // SAFETY: as the caller promises.
+            acc[r] = unsafe { mul_add_all(acc[r], x, f.weight(y - r * S, kx)) };
+        }
+    });
 }
 
 /// # Safety

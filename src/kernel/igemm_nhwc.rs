@@ -315,11 +315,13 @@ impl IgemmNhwc {
         // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
         // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
         let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
-        let evicts = if evicts { 1.1 } else { 1.0 };
+        // Two pixels do not hide that the pointers of every tap are loaded anew.
+        let looks_up = self.mr(p) < 3 && !s.is_pointwise();
+        let slower = if evicts || looks_up { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let taps = tiling.products / (p.oh * p.ow) as f64;
         let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;
-        s.groups as f64 * (steps * self.width * evicts + tiles * rows * (s.kh * s.kw) as f64)
+        s.groups as f64 * (steps * self.width * slower + tiles * rows * (s.kh * s.kw) as f64)
     }
 
     /// [`Algorithm::units`] for these tiles.

@@ -39,6 +39,7 @@ const fn row(
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r6c16_avx2", "igemm", Nhwc, "6 pixels x 16 channels", 8, &igemm_nhwc::R6C16),
     row("igemm_f32_nhwc_r3c24_avx2", "igemm", Nhwc, "3 pixels x 24 channels", 8, &igemm_nhwc::R3C24),
+    row("igemm_f32_nhwc_r2c40_avx2", "igemm", Nhwc, "2 pixels x 40 channels", 8, &igemm_nhwc::R2C40),
     row("direct_f32_nhwc_i3s1r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S2),
     row("direct_f32_nhwc_i3s1r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S1W),
