@@ -12,7 +12,8 @@ use crate::tensor::{Layout, Strides};
 use core::ops::Range;
 
 /// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
-/// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory.
+/// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory. Blocks from
+/// `n` on are never compiled; all 21 are parsed, so a block that unrolls again belongs into a function of its own.
 macro_rules! unroll {
     ($j:ident < $n:expr => $body:block) => {
         unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)

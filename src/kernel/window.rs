@@ -1,7 +1,7 @@
 //! Parts of micro-kernels that hold a tile of an NHWC image in registers: depthwise tiles and strips, grouped convolution.
 //!
-//! All loops are [`super::unroll`]ed, each in a function of its own. Left to the compiler, loops inside unrolled loops make the
-//! time it takes grow with the square of the kernel; and nested macros in one function would multiply its text.
+//! Loops inside unrolled loops are `unroll!`ed too, each in a function of its own. Left to the compiler, they make the time that
+//! it takes grow with the square of the kernel; nested macros in one function would multiply its text.
 
 use super::NO_CLAMP;
 use super::depthwise_nhwc::Tile;
@@ -21,7 +21,7 @@ pub(super) const FIRST_IN_ALL: u8 = 3;
 /// before, those of a kernel column `pitch[1]`.
 ///
 /// # Safety
-/// As [`micro`].
+/// As [`super::depthwise_nhwc::micro`].
 #[inline(always)]
 #[rustfmt::skip]
 #[allow(clippy::too_many_arguments)]
@@ -121,7 +121,7 @@ pub(super) unsafe fn add_to_row<V: Vector, const K: usize, const S: usize, const
 /// Clamps and stores a tile.
 ///
 /// # Safety
-/// As [`micro`].
+/// As [`super::depthwise_nhwc::micro`].
 #[inline(always)]
 pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
     t: &Tile,
