@@ -34,20 +34,6 @@ use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::{Masked, Vector};
 
-/// As [`super::unroll`], for the few columns of a kernel: the macro's every literal is compiled, and these are within others.
-macro_rules! columns {
-    ($kx:ident < $n:expr => $body:block) => {
-        columns!(@ $kx, $n, $body, 0 1 2 3 4)
-    };
-    (@ $kx:ident, $n:expr, $body:block, $($literal:literal)*) => {
-        $(if $literal < $n {
-            const COLUMN: usize = $literal;
-            let $kx = COLUMN;
-            $body
-        })*
-    };
-}
-
 /// Planes for the micro-kernel, of one image.
 pub(crate) struct Planes {
     /// Element (0, 0) of the first plane, and the distances between rows and planes.
@@ -261,34 +247,19 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
         unroll!(y < (R - 1) * S + K => {
             if t.inside & (1 << y) != 0 {
                 let xs = vectors::<V, K, S, NV, EDGE>(p, edge);
-                columns!(kx < K => {
-                    let mut s = [V::zero(); NV];
-                    for v in 0..NV {
-                        s[v] = tap::<V, K, S, NV>(&xs, v, kx);
-                    }
-                    for r in 0..R {
-                        if y >= r * S && y - r * S < K {
-                            let w = f.weight(y - r * S, kx);
-                            for v in 0..NV {
-                                acc[r][v] = acc[r][v].mul_add(s[v], w);
-                            }
-                        }
-                    }
-                });
+                add_row(&mut acc, f, &xs, y);
             }
             p = p.wrapping_add(t.in_row);
         });
         let _ = p;
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
-            for r in 0..R {
-                for v in 0..NV {
-                    acc[r][v] = acc[r][v].at_least(lo).at_most(hi);
-                }
+            for y in acc.as_flattened_mut() {
+                *y = y.at_least(lo).at_most(hi);
             }
         }
         let mut out = t.out.wrapping_add(x);
-        for r in 0..R {
+        unroll!(r < R => {
             if r < t.count {
                 for v in 0..NV {
                     let out = out.wrapping_add(v * V::LANES);
@@ -300,8 +271,53 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
                 }
             }
             out = out.wrapping_add(t.out_row);
-        }
+        });
+        let _ = out;
     }
+}
+
+/// Adds row `y` of the window, a constant where this is inlined.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
+    acc: &mut [[V; NV]; R],
+    f: &Filter<V, K>,
+    row: &Vectors<V, S, NV>,
+    y: usize,
+) {
+    // SAFETY: as the caller promises.
+    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
+}
+
+/// Adds the inputs `x` of a row of outputs under column `kx` of the kernel.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
+    acc: &mut [[V; NV]; R],
+    f: &Filter<V, K>,
+    x: [V; NV],
+    y: usize,
+    kx: usize,
+) {
+    unroll!(r < R => {
+        if y >= r * S && y - r * S < K {
+            // SAFETY: as the caller promises.
+            acc[r] = unsafe { mul_add_all(acc[r], x, f.weight(y - r * S, kx)) };
+        }
+    });
+}
+
+/// # Safety
+/// The CPU has the tier of `V`.
+#[inline(always)]
+unsafe fn mul_add_all<V: Masked, const NV: usize>(mut acc: [V; NV], x: [V; NV], w: V) -> [V; NV] {
+    // SAFETY: as the caller promises.
+    unroll!(v < NV => { acc[v] = unsafe { acc[v].mul_add(x[v], w) }; });
+    acc
 }
 
 /// A row under a tile, by phase of the stride: the vector before it, those of the tile, the one after it.
@@ -360,12 +376,12 @@ unsafe fn vectors<V: Masked, const K: usize, const S: usize, const NV: usize, co
         };
         let zero = V::zero();
         let mut r = Vectors { before: [zero; S], xs: [[zero; NV]; S], after: [zero; S] };
-        for v in 0..NV {
+        unroll!(v < NV => {
             r.xs[0][v] = load(v * S);
             if S == 2 {
                 (r.xs[0][v], r.xs[S - 1][v]) = r.xs[0][v].deinterleave(load(v * S + 1));
             }
-        }
+        });
         if EDGE & FIRST == 0 {
             r.before[S - 1] = V::load(p.wrapping_sub(V::LANES));
             if S == 2 {
@@ -380,6 +396,23 @@ unsafe fn vectors<V: Masked, const K: usize, const S: usize, const NV: usize, co
             }
         }
         r
+    }
+}
+
+/// The inputs under kernel column `kx`, a constant where this is inlined.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn taps<V: Masked, const K: usize, const S: usize, const NV: usize>(
+    t: &Vectors<V, S, NV>,
+    kx: usize,
+) -> [V; NV] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut x = [V::zero(); NV];
+        unroll!(v < NV => { x[v] = tap::<V, K, S, NV>(t, v, kx); });
+        x
     }
 }
 

@@ -38,7 +38,8 @@
 //! multiply-add, bound by the load ports.
 
 use super::phases::Phase;
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use super::window::{AS_THEY_ARE, finish_tile, window_row};
+use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::shape::valid_outputs;
 use crate::tensor::Layout;
@@ -156,107 +157,6 @@ unsafe fn block<
         });
         for n in 0..N {
             finish_tile::<V, R, P>(t, acc[n], c + n * V::LANES, lanes);
-        }
-    }
-}
-
-/// How [`window_row`] takes the lanes of a pixel.
-pub(super) const AS_THEY_ARE: u8 = 0;
-/// Permuted by an index.
-pub(super) const PERMUTED: u8 = 1;
-/// Permuted by an index that leaves each lane among the four that it lies with.
-pub(super) const PERMUTED_IN_QUADS: u8 = 2;
-/// The first one in all lanes.
-pub(super) const FIRST_IN_ALL: u8 = 3;
-
-/// Adds what input row `y` of the window contributes to a tile. Its pixels have `lanes` channels from `row` on, taken as
-/// `TAKEN` says, by `index` if that is permuted; the weights of a kernel row are `pitch[0]` floats after those of the one
-/// before, those of a kernel column `pitch[1]`.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-#[rustfmt::skip]
-#[allow(clippy::too_many_arguments)]
-pub(super) unsafe fn window_row<
-    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
-    const TAKEN: u8,
->(
-    t: &Tile,
-    mut acc: [[V; P]; R],
-    y: usize,
-    row: *const f32,
-    lanes: usize,
-    weights: *const f32,
-    pitch: [usize; 2],
-    index: V,
-) -> [[V; P]; R] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        // Kernel rows that meet this input row, one per output row at most.
-        let mut w = [[V::zero(); K]; R];
-        for r in 0..R {
-            if y >= r * S && y - r * S < K {
-                for kx in 0..K {
-                    w[r][kx] = V::load(weights.add((y - r * S) * pitch[0] + kx * pitch[1]));
-                }
-            }
-        }
-        unroll!(j < (P - 1) * S + K => {
-            if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
-                let from = row.wrapping_add(j * t.pixel);
-                let pixel = || if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
-                let x = match TAKEN {
-                    AS_THEY_ARE => pixel(),
-                    PERMUTED => pixel().permute(index),
-                    PERMUTED_IN_QUADS => pixel().permute_in_quads(index),
-                    _ => V::splat(*from),
-                };
-                for r in 0..R {
-                    if y >= r * S && y - r * S < K {
-                        for kx in 0..K {
-                            if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
-                                acc[r][(j - kx) / S] = acc[r][(j - kx) / S].mul_add(x, w[r][kx]);
-                            }
-                        }
-                    }
-                }
-            }
-        });
-        acc
-    }
-}
-
-/// Clamps and stores a tile.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
-    t: &Tile,
-    mut acc: [[V; P]; R],
-    c: usize,
-    lanes: usize,
-) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if t.clamp != NO_CLAMP {
-            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
-            for row in &mut acc {
-                for y in row {
-                    *y = y.at_least(lo).at_most(hi);
-                }
-            }
-        }
-        for r in 0..R {
-            for p in 0..P {
-                let out = t.out.add(r * t.out_row + p * t.out_pixel + c);
-                if lanes == V::LANES {
-                    acc[r][p].store(out);
-                } else {
-                    acc[r][p].store_first(out, lanes);
-                }
-            }
         }
     }
 }

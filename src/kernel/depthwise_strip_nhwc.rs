@@ -36,6 +36,7 @@
 //! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
 use super::phases::Phase;
+use super::window::{add_to_row, load_all};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -203,23 +204,17 @@ unsafe fn add_row<
     // SAFETY: as the caller promises.
     unsafe {
         let mut w = [[V::zero(); K]; M];
-        for m in 0..M {
+        unroll!(m < M => {
             if last >= m * S {
-                for kx in 0..K {
-                    w[m][kx] = V::load(weights.add((1 + (last - m * S) * K + kx) * pitch));
-                }
+                w[m] = load_all(weights.wrapping_add((1 + (last - m * S) * K) * pitch), pitch);
             }
-        }
+        });
         unroll!(j < (P - 1) * S + K => {
             if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
                 let from = row.wrapping_add(j * t.pixel);
                 let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
                 for m in 0..M {
-                    for kx in 0..K {
-                        if j >= kx && (j - kx).is_multiple_of(S) && (j - kx) / S < P {
-                            acc[m][(j - kx) / S] = acc[m][(j - kx) / S].mul_add(x, w[m][kx]);
-                        }
-                    }
+                    add_to_row::<V, K, S, P>(&mut acc[m], &w[m], x, j);
                 }
             }
         });

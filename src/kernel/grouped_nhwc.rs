@@ -26,7 +26,8 @@
 //! with 8 on 28 x 28 75 %. 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
 //! peak, with 8 on 28 x 28 99 %, 4 with stride 2 78 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes).
 
-use super::depthwise_nhwc::{FIRST_IN_ALL, PERMUTED, PERMUTED_IN_QUADS, Tile, finish_tile, window_row};
+use super::depthwise_nhwc::Tile;
+use super::window::{FIRST_IN_ALL, PERMUTED, PERMUTED_IN_QUADS, finish_tile, window_row};
 use crate::vector::Vector;
 
 /// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.

@@ -12,13 +12,14 @@ use crate::tensor::{Layout, Strides};
 use core::ops::Range;
 
 /// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
-/// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory.
+/// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory. Blocks from
+/// `n` on are never compiled; all 21 are parsed, so a block that unrolls again belongs into a function of its own.
 macro_rules! unroll {
     ($j:ident < $n:expr => $body:block) => {
         unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)
     };
     (@ $j:ident, $n:expr, $body:block, $($literal:literal)*) => {
-        $(if $literal < $n {
+        $(if const { $literal < $n } {
             let $j: usize = $literal;
             $body
         })*
@@ -53,6 +54,7 @@ pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod transposed_nchw;
+pub(crate) mod window;
 pub(crate) mod winograd;
 pub(crate) mod winograd_nchw;
 pub(crate) mod winograd_points;
