@@ -161,12 +161,12 @@ fn has_avx2() -> bool {
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 fn has_avx512() -> bool {
-    has_avx2() && std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vl")
+    cfg!(feature = "avx512") && has_avx2() && std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vl")
 }
 
 #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
 fn has_avx512() -> bool {
-    has_avx2() && cfg!(all(target_feature = "avx512f", target_feature = "avx512vl"))
+    has_avx2() && cfg!(all(feature = "avx512", target_feature = "avx512f", target_feature = "avx512vl"))
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -32,6 +32,8 @@
 //! - `std` (default): run-time CPU detection and the `LIGHTCONV_ISA` cap. Without it the crate is `no_std` + `alloc`
 //!   and uses the tiers that it was compiled for.
 //! - `rayon` (default): [`parallel::Rayon`].
+//! - `avx512` (default): the kernels for AVX-512. They are more than half of what is compiled for x86-64; without them AVX2
+//!   serves those CPUs.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;

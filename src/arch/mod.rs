@@ -37,13 +37,13 @@ macro_rules! widths {
 use widths;
 
 /// Micro-kernels for depthwise strips of some widths: `strips!(micro; K stride M; vectors of channels; pixels ...)`.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 macro_rules! strips {
     ($micro:ident; $k:literal $s:literal $m:literal; $n:literal; $($p:literal)*) => {
         &[$(Width { pixels: $p, micros: [$micro::<$k, $s, $m, $p, $n, false>, $micro::<$k, $s, $m, $p, $n, true>] }),*]
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 use strips;
 
 /// Direct micro-kernels of some widths and numbers of vectors: `direct_widths!(micro; STEP; [1 2]; 8 4 1)`.
@@ -87,7 +87,9 @@ use winograds;
 pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
     let rows = scalar::KERNELS.iter().chain(portable::KERNELS);
     #[cfg(target_arch = "x86_64")]
-    let rows = rows.chain(x86_64::avx2::KERNELS).chain(x86_64::avx512::KERNELS);
+    let rows = rows.chain(x86_64::avx2::KERNELS);
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+    let rows = rows.chain(x86_64::avx512::KERNELS);
     #[cfg(target_arch = "aarch64")]
     let rows = rows.chain(aarch64::neon::KERNELS);
     rows
@@ -100,7 +102,7 @@ pub(crate) fn ops(isa: Isa) -> Option<&'static Ops> {
         Isa::Portable => Some(&portable::OPS),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Some(&x86_64::avx2::OPS),
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
         Isa::Avx512 => Some(&x86_64::avx512::OPS),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => Some(&aarch64::neon::OPS),

@@ -31,10 +31,11 @@
 
 use super::igemm_taps::Table;
 use super::igemm_tiling::Tiling;
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, opaque};
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
 use crate::vector::Vector;
+use core::ops::Range;
 
 /// A tile for the micro-kernel, or several whose pixels follow each other.
 pub(crate) struct Tile {
@@ -88,28 +89,106 @@ pub(crate) type Micro = unsafe fn(&Tile);
 /// the rows do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
+    if !t.pointers.is_null() {
+        for j in 0..t.panels {
+            // SAFETY: as the caller promises, for each panel.
+            unsafe { scattered::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.channel + j * NV * V::LANES) };
+        }
+        return;
+    }
     for i in 0..t.tiles {
         for j in 0..t.panels {
             // SAFETY: as the caller promises, for each tile and panel.
-            unsafe { one_panel::<V, MR, NV>(t, i * MR, t.panel.add(j * t.panel_len), t.channel + j * NV * V::LANES) };
+            unsafe {
+                let input = t.input.add(i * MR * t.input_step);
+                let output = t.output.add(i * MR * t.output_step + t.channel + j * NV * V::LANES);
+                in_line::<V, MR, NV>(t, input, t.panel.add(j * t.panel_len), output);
+            }
         }
     }
 }
 
-/// A tile of one panel; `first` is its first pixel.
+/// A tile of one panel whose pixels are one run each, a step apart. Of few channels it takes some fifty cycles: what it does
+/// beside multiplying is kept short.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
+unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
     t: &Tile,
-    first: usize,
+    input: *const f32,
     panel: *const f32,
-    channel: usize,
+    output: *mut f32,
 ) {
+    // SAFETY: by the contract of `Tile`.
+    unsafe {
+        let mut acc = bias::<V, MR, NV>(panel);
+        let mut a = [input; MR];
+        for m in 1..MR {
+            a[m] = opaque(a[m - 1].add(t.input_step));
+        }
+        run::<V, MR, NV, 0, 0>(&mut acc, &a, panel.add(NV * V::LANES), t.shift..t.shift + t.run);
+        let mut out = [output; MR];
+        for m in 1..MR {
+            out[m] = out[m - 1].add(t.output_step);
+        }
+        finish::<V, MR, NV>(t, acc, &out);
+    }
+}
+
+/// A tile of one panel that finds its pixels by pointers.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel: *const f32, channel: usize) {
     let nr = NV * V::LANES;
     // SAFETY: by the contract of `Tile`: runs have `run` elements, the panel `nr * (K + 1)`, outputs `nr` but for the
     // last vector, of which `last` lanes are written.
+    unsafe {
+        let mut acc = bias::<V, MR, NV>(panel);
+        for s in 0..t.segments {
+            let w = panel.add(nr + *t.offsets.add(s) * nr);
+            let mut a = [core::ptr::null::<f32>(); MR];
+            for (m, a) in a.iter_mut().enumerate() {
+                *a = *t.pointers.add(s * MR + m);
+            }
+            let k = t.shift..t.shift + t.run;
+            // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
+            let skips = if V::TAKES_LANES { 0 } else { skips(MR, NV) };
+            let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
+            let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
+            if first(3) {
+                run::<V, MR, NV, 3, 0>(&mut acc, &a, w, k);
+            } else if first(2) {
+                run::<V, MR, NV, 2, 0>(&mut acc, &a, w, k);
+            } else if first(1) {
+                run::<V, MR, NV, 1, 0>(&mut acc, &a, w, k);
+            } else if last(3) {
+                run::<V, MR, NV, 0, 3>(&mut acc, &a, w, k);
+            } else if last(2) {
+                run::<V, MR, NV, 0, 2>(&mut acc, &a, w, k);
+            } else if last(1) {
+                run::<V, MR, NV, 0, 1>(&mut acc, &a, w, k);
+            } else {
+                run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k);
+            }
+        }
+        let mut out = [core::ptr::null_mut::<f32>(); MR];
+        for (m, out) in out.iter_mut().enumerate() {
+            *out = (*t.out.add(m)).add(channel);
+        }
+        finish::<V, MR, NV>(t, acc, &out);
+    }
+}
+
+/// Accumulators that hold the bias of a panel.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn bias<V: Vector, const MR: usize, const NV: usize>(panel: *const f32) -> [[V; NV]; MR] {
+    // SAFETY: as the caller promises; a panel starts with its bias.
     unsafe {
         let mut acc = [[V::zero(); NV]; MR];
         for v in 0..NV {
@@ -118,88 +197,77 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                 row[v] = bias;
             }
         }
-        let weights = panel.add(nr);
-        let regular = t.pointers.is_null();
-        for s in 0..t.segments {
-            let mut w = weights;
-            let mut a = [core::ptr::null::<f32>(); MR];
-            if regular {
-                for (m, a) in a.iter_mut().enumerate() {
-                    *a = t.input.add((first + m) * t.input_step);
+        acc
+    }
+}
+
+/// Adds elements `k` of the rows' runs times the weights from `w` on; leaves out `FIRST` rows and the `LAST` ones.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, const LAST: usize>(
+    acc: &mut [[V; NV]; MR],
+    a: &[*const f32; MR],
+    mut w: *const f32,
+    elements: Range<usize>,
+) {
+    let nr = NV * V::LANES;
+    let rows = FIRST..MR.saturating_sub(LAST);
+    // SAFETY: as the caller promises.
+    unsafe {
+        // One step of K: `$lane` is the element of the quad in use.
+        macro_rules! step {
+            ($lane:literal, $q:expr) => {
+                let mut b = [V::zero(); NV];
+                for v in 0..NV {
+                    b[v] = V::load(w.add($lane * nr + v * V::LANES));
                 }
-            } else {
-                w = w.add(*t.offsets.add(s) * nr);
-                for (m, a) in a.iter_mut().enumerate() {
-                    *a = *t.pointers.add(s * MR + m);
-                }
-            }
-            // One step of K for some rows: `$lane` is the element of the quad in use.
-            macro_rules! step {
-                ($rows:expr, $lane:literal, $q:expr) => {
-                    let mut b = [V::zero(); NV];
+                for m in rows.clone() {
                     for v in 0..NV {
-                        b[v] = V::load(w.add($lane * nr + v * V::LANES));
+                        acc[m][v] = acc[m][v].mul_add_lane::<$lane>(b[v], $q[m]);
                     }
-                    for m in $rows {
-                        for v in 0..NV {
-                            acc[m][v] = acc[m][v].mul_add_lane::<$lane>(b[v], $q[m]);
-                        }
-                    }
-                };
-            }
-            // A run for some rows.
-            macro_rules! run {
-                ($rows:expr) => {
-                    let mut k = t.shift;
-                    let end = t.shift + t.run;
-                    while k + 4 <= end {
-                        let mut q = [V::quad(a[0].add(k)); MR];
-                        for m in 1..MR {
-                            q[m] = V::quad(a[m].add(k));
-                        }
-                        step!($rows, 0, q);
-                        step!($rows, 1, q);
-                        step!($rows, 2, q);
-                        step!($rows, 3, q);
-                        w = w.add(4 * nr);
-                        k += 4;
-                    }
-                    while k < end {
-                        let mut b = [V::zero(); NV];
-                        for v in 0..NV {
-                            b[v] = V::load(w.add(v * V::LANES));
-                        }
-                        for m in $rows {
-                            let x = V::splat(*a[m].add(k));
-                            for v in 0..NV {
-                                acc[m][v] = acc[m][v].mul_add(x, b[v]);
-                            }
-                        }
-                        w = w.add(nr);
-                        k += 1;
-                    }
-                };
-            }
-            // Where tiles lie in one row of the output, taps at its sides see padding in their first or last pixels.
-            let skips = if V::TAKES_LANES { 0 } else { skips(MR, NV) };
-            let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
-            let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
-            if first(3) {
-                run!(3..MR);
-            } else if first(2) {
-                run!(2..MR);
-            } else if first(1) {
-                run!(1..MR);
-            } else if last(3) {
-                run!(0..MR.saturating_sub(3));
-            } else if last(2) {
-                run!(0..MR.saturating_sub(2));
-            } else if last(1) {
-                run!(0..MR.saturating_sub(1));
-            } else {
-                run!(0..MR);
-            }
+                }
+            };
         }
+        let Range { start: mut k, end } = elements;
+        while k + 4 <= end {
+            let mut q = [V::quad(a[0].add(k)); MR];
+            for m in 1..MR {
+                q[m] = V::quad(a[m].add(k));
+            }
+            step!(0, q);
+            step!(1, q);
+            step!(2, q);
+            step!(3, q);
+            w = w.add(4 * nr);
+            k += 4;
+        }
+        while k < end {
+            let mut b = [V::zero(); NV];
+            for v in 0..NV {
+                b[v] = V::load(w.add(v * V::LANES));
+            }
+            for m in rows.clone() {
+                let x = V::splat(*a[m].add(k));
+                for v in 0..NV {
+                    acc[m][v] = acc[m][v].mul_add(x, b[v]);
+                }
+            }
+            w = w.add(nr);
+            k += 1;
+        }
+    }
+}
+
+/// Clamps and stores the rows of a tile.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile, mut acc: [[V; NV]; MR], out: &[*mut f32; MR]) {
+    // SAFETY: as the caller promises.
+    unsafe {
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
             for row in &mut acc {
@@ -208,16 +276,20 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                 }
             }
         }
-        for m in 0..MR {
-            let out = if regular { t.output.add((first + m) * t.output_step) } else { *t.out.add(m) };
-            let out = out.add(channel);
-            for v in 0..NV {
-                let y = acc[m][v];
-                if v + 1 == NV && t.last < V::LANES {
-                    y.store_first(out.add(v * V::LANES), t.last);
-                } else {
-                    y.store(out.add(v * V::LANES));
+        // Asked once, and not row by row.
+        let whole = t.last == V::LANES;
+        if whole {
+            for m in 0..MR {
+                for v in 0..NV {
+                    acc[m][v].store(out[m].add(v * V::LANES));
                 }
+            }
+        } else {
+            for m in 0..MR {
+                for v in 0..NV - 1 {
+                    acc[m][v].store(out[m].add(v * V::LANES));
+                }
+                acc[m][NV - 1].store_first(out[m].add((NV - 1) * V::LANES), t.last);
             }
         }
     }

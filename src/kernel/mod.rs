@@ -11,6 +11,19 @@ use crate::shape::Conv2dShape;
 use crate::tensor::{Layout, Strides};
 use core::ops::Range;
 
+/// The same pointer, of whose origin the compiler knows nothing. Pointers that it knows to lie a step apart it computes from
+/// each other inside of a loop, where each in a register of its own costs nothing.
+#[inline(always)]
+#[allow(unused_mut, clippy::pointers_in_nomem_asm_block)]
+pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        core::arch::asm!("/* {} */", inout(reg) pointer, options(nomem, nostack, preserves_flags, pure));
+    }
+    pointer
+}
+
 /// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
 /// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory. Blocks from
 /// `n` on are never compiled; all 21 are parsed, so a block that unrolls again belongs into a function of its own.
@@ -31,7 +44,7 @@ pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod depthwise_planes_nchw;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
