@@ -161,7 +161,10 @@ fn has_avx2() -> bool {
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 fn has_avx512() -> bool {
-    cfg!(feature = "avx512") && has_avx2() && std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vl")
+    cfg!(feature = "avx512")
+        && has_avx2()
+        && std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512vl")
 }
 
 #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
