@@ -10,6 +10,7 @@ use common::data::Kind;
 use common::rows::{cases, record, record_tiers, runs_here, say, why_not};
 use common::strategy::runner;
 use common::threads::Threads;
+use common::tiers::TIERS;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{
     ChannelShufflePlan, Conv2dShape, Cost, Dims, Elementwise, ElementwisePlan, Epilogue, Error, FullyConnectedPlan,
@@ -79,18 +80,6 @@ fn families() -> impl Iterator<Item = (Family, Layout)> {
     FAMILIES.into_iter().flat_map(|f| LAYOUTS.map(|l| (f, l)))
 }
 
-/// Tiers compiled for this architecture.
-fn compiled() -> Vec<Isa> {
-    let mut all = vec![Isa::Scalar, Isa::Portable];
-    if cfg!(target_arch = "x86_64") {
-        all.extend([Isa::Avx2, Isa::Avx512]);
-    }
-    if cfg!(target_arch = "aarch64") {
-        all.push(Isa::Neon);
-    }
-    all
-}
-
 fn strided(p: &Placement) -> bool {
     p.before + p.after + p.row_slack + p.outer_slack > 0
 }
@@ -134,14 +123,14 @@ fn prove(case: &OpCase, kind: Kind, isa: Isa) -> Result<Plan, String> {
 
 #[test]
 fn every_operation_is_exact_on_integers_and_within_its_bound_on_reals() {
-    let all: Vec<_> = families().flat_map(|(f, l)| compiled().into_iter().map(move |i| (f, l, i))).collect();
+    let all: Vec<_> = families().flat_map(|(f, l)| TIERS.iter().map(move |&i| (f, l, i))).collect();
     record(
         &all.iter()
             .flat_map(|&(f, l, i)| names(f, l, i).into_iter().map(move |n| format!("row {n} {i}")))
             .collect::<Vec<_>>(),
     );
-    record_tiers(compiled().into_iter());
-    for isa in compiled().into_iter().filter(|&i| !runs_here(i)) {
+    record_tiers(TIERS.iter().copied());
+    for &isa in TIERS.iter().filter(|&&i| !runs_here(i)) {
         say(&format!("not run here: the operations of {isa} ({})", why_not(isa)));
     }
     assert!(tiers().count() >= 1);

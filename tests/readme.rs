@@ -1,22 +1,17 @@
 //! The README's tables of kernels are printed from the registry.
 //!
-//! `LIGHTCONV_BLESS=1 cargo test --test readme` rewrites the tables of the tiers of the architecture it runs on.
+//! `LIGHTCONV_BLESS=1 cargo test --test readme` rewrites the tables of the tiers that are compiled.
+
+#[path = "common/tiers.rs"]
+mod tiers;
 
 use lightconv::{Isa, registry};
 use std::fmt::Write as _;
 use std::fs;
+use tiers::TIERS;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const BLESS: &str = "LIGHTCONV_BLESS=1 cargo test --test readme";
-
-/// Tiers whose kernels this architecture compiles.
-const TIERS: &[Isa] = if cfg!(target_arch = "x86_64") {
-    &[Isa::Scalar, Isa::Portable, Isa::Avx2, Isa::Avx512]
-} else if cfg!(target_arch = "aarch64") {
-    &[Isa::Scalar, Isa::Portable, Isa::Neon]
-} else {
-    &[Isa::Scalar, Isa::Portable]
-};
 
 fn table(isa: Isa) -> String {
     let mut text = String::from("\n| kernel | operation | layout | tile | lanes |\n| --- | --- | --- | --- | --- |\n");

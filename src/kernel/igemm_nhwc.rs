@@ -132,7 +132,7 @@ unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
         for m in 1..MR {
             out[m] = out[m - 1].add(t.output_step);
         }
-        finish::<V, MR, NV>(t, acc, &out);
+        finish(acc, t.clamp, &out, t.last);
     }
 }
 
@@ -178,16 +178,16 @@ unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
         for (m, out) in out.iter_mut().enumerate() {
             *out = (*t.out.add(m)).add(channel);
         }
-        finish::<V, MR, NV>(t, acc, &out);
+        finish(acc, t.clamp, &out, t.last);
     }
 }
 
 /// Accumulators that hold the bias of a panel.
 ///
 /// # Safety
-/// As [`micro`].
+/// The CPU has the tier of `V`; the panel starts with `NV` vectors.
 #[inline(always)]
-unsafe fn bias<V: Vector, const MR: usize, const NV: usize>(panel: *const f32) -> [[V; NV]; MR] {
+pub(super) unsafe fn bias<V: Vector, const MR: usize, const NV: usize>(panel: *const f32) -> [[V; NV]; MR] {
     // SAFETY: as the caller promises; a panel starts with its bias.
     unsafe {
         let mut acc = [[V::zero(); NV]; MR];
@@ -260,16 +260,21 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
     }
 }
 
-/// Clamps and stores the rows of a tile.
+/// Clamps the rows of a tile and stores them, `last` lanes of the last vector of each.
 ///
 /// # Safety
-/// As [`micro`].
+/// The CPU has the tier of `V`; there is room for so much where `out` points to, one pointer per row.
 #[inline(always)]
-unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile, mut acc: [[V; NV]; MR], out: &[*mut f32; MR]) {
+pub(super) unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(
+    mut acc: [[V; NV]; MR],
+    clamp: (f32, f32),
+    out: &[*mut f32; MR],
+    last: usize,
+) {
     // SAFETY: as the caller promises.
     unsafe {
-        if t.clamp != NO_CLAMP {
-            let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
+        if clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
             for row in &mut acc {
                 for y in row {
                     *y = y.at_least(lo).at_most(hi);
@@ -277,8 +282,7 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile, mut acc:
             }
         }
         // Asked once, and not row by row.
-        let whole = t.last == V::LANES;
-        if whole {
+        if last == V::LANES {
             for m in 0..MR {
                 for v in 0..NV {
                     acc[m][v].store(out[m].add(v * V::LANES));
@@ -289,7 +293,7 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile, mut acc:
                 for v in 0..NV - 1 {
                     acc[m][v].store(out[m].add(v * V::LANES));
                 }
-                acc[m][NV - 1].store_first(out[m].add((NV - 1) * V::LANES), t.last);
+                acc[m][NV - 1].store_first(out[m].add((NV - 1) * V::LANES), last);
             }
         }
     }

@@ -67,7 +67,7 @@ pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod transposed_nchw;
-pub(crate) mod window;
+mod window;
 pub(crate) mod winograd;
 pub(crate) mod winograd_nchw;
 pub(crate) mod winograd_points;

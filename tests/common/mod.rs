@@ -6,4 +6,5 @@ pub mod data;
 pub mod rows;
 pub mod strategy;
 pub mod threads;
+pub mod tiers;
 pub mod winograd;
