@@ -36,6 +36,22 @@ macro_rules! widths {
 }
 use widths;
 
+/// Micro-kernels for depthwise along rows of some widths: `carries!(micro narrow; K stride O; pixels ...)`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! carries {
+    ($micro:ident $narrow:ident; $k:literal $s:literal $o:literal; $($p:literal)*) => {
+        &[$(Width {
+            micros: [
+                [$micro::<$k, $s, $o, $p, false, false>, $micro::<$k, $s, $o, $p, false, true>],
+                [$micro::<$k, $s, $o, $p, true, false>, $micro::<$k, $s, $o, $p, true, true>],
+            ],
+            narrow: [$narrow::<$k, $s, $o, $p, false>, $narrow::<$k, $s, $o, $p, true>],
+        }),*]
+    };
+}
+#[cfg(target_arch = "x86_64")]
+use carries;
+
 /// Micro-kernels for depthwise strips of some widths: `strips!(micro; K stride M; vectors of channels; pixels ...)`.
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 macro_rules! strips {

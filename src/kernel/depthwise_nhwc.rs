@@ -16,9 +16,6 @@
 //!         clamp, store R rows of P vectors
 //! ```
 //!
-//! On AVX2, where a vector is half a line and 16 registers hold the sums of two vectors of four outputs, there are tiles of two
-//! vectors: where pixels lie a multiple of 1 KiB apart, lines are thrown out between one half's use and the other's.
-//!
 //! A dilated kernel with stride 1 runs on each of the [`super::phases`] of the image.
 //!
 //! Padding is left out instead of multiplied: rows outside are null pointers, columns outside a range. Channels are the
@@ -39,7 +36,7 @@
 
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, finish_tile, window_row};
-use super::{Algorithm, Job, Part, Problem};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::shape::valid_outputs;
 use crate::tensor::Layout;
@@ -72,13 +69,41 @@ pub(crate) struct Tile {
     pub dilation: usize,
     /// For [`any`], per kernel column: the pixels whose tap is inside.
     pub valid: *const (usize, usize),
+    /// For [`super::depthwise_carry_nhwc`]: unfinished sums, tile by tile; in a tile, vector by vector of channels.
+    pub carried: *mut f32,
+    /// How many tiles follow each other.
+    pub tiles: usize,
+}
+
+impl Tile {
+    /// Nothing, for what a micro-kernel does not need.
+    pub(super) const NONE: Tile = Tile {
+        rows: core::ptr::null(),
+        columns: (0, 0),
+        pixel: 0,
+        out: core::ptr::null_mut(),
+        out_row: 0,
+        out_pixel: 0,
+        weights: core::ptr::null(),
+        channels: 0,
+        block_out: 0,
+        group_in: 0,
+        group_out: 0,
+        permutations: core::ptr::null(),
+        clamp: NO_CLAMP,
+        kernel: [0, 0],
+        stride: 0,
+        dilation: 0,
+        valid: core::ptr::null(),
+        carried: core::ptr::null_mut(),
+        tiles: 1,
+    };
 }
 
 /// A micro-kernel for one kernel size, stride and tile.
 pub(crate) type Micro = unsafe fn(&Tile);
 
-/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation: `N` vectors of channels at a time as long as there
-/// are so many.
+/// The micro-kernel for a `K` x `K` kernel with stride `S` and no dilation.
 ///
 /// `EDGE`: some columns of the window may be outside.
 ///
@@ -88,76 +113,81 @@ pub(crate) type Micro = unsafe fn(&Tile);
 #[inline(always)]
 #[rustfmt::skip]
 pub(crate) unsafe fn micro<
-    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const N: usize, const EDGE: bool,
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool,
 >(
     t: &Tile,
 ) {
-    let mut c = 0;
-    while c < t.channels {
-        let left = t.channels - c;
-        // SAFETY: no more than `left` channels are accessed.
-        c += unsafe {
-            if N > 1 && left >= N * V::LANES {
-                block::<V, K, S, R, P, N, EDGE, false>(t, c, V::LANES, V::LANES);
-                N * V::LANES
-            } else if left >= V::LANES {
-                block::<V, K, S, R, P, 1, EDGE, false>(t, c, V::LANES, V::LANES);
-                V::LANES
-            } else if V::Rest::LANES < V::LANES && left >= V::Rest::LANES {
-                block::<V::Rest, K, S, R, P, 1, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
-                V::Rest::LANES
-            } else {
-                block::<V::Rest, K, S, R, P, 1, EDGE, true>(t, c, left, V::LANES);
-                left
+    // SAFETY: blocks begin and end inside the channels.
+    unsafe {
+        if t.channels < V::LANES {
+            for c in (0..t.channels).step_by(V::Rest::LANES) {
+                let lanes = (t.channels - c).min(V::Rest::LANES);
+                block::<V::Rest, K, S, R, P, EDGE, true>(t, c, lanes, t.weights.add(c), V::LANES);
             }
-        };
+            return;
+        }
+        let Vectors { count, half } = Vectors::new::<V>(t.channels);
+        let mut weights = t.weights;
+        for vector in 0..count {
+            // The last one begins where it ends with the last channel, and computes some again.
+            let c = (vector * V::LANES).min(t.channels - V::LANES);
+            block::<V, K, S, R, P, EDGE, false>(t, c, V::LANES, weights, V::LANES);
+            weights = weights.wrapping_add((K * K + 1) * V::LANES);
+        }
+        if half {
+            let c = t.channels - V::Rest::LANES;
+            let weights = weights.add(V::LANES - V::Rest::LANES);
+            block::<V::Rest, K, S, R, P, EDGE, false>(t, c, V::Rest::LANES, weights, V::LANES);
+        }
     }
 }
 
-/// Bias of channel `c` and those after it, in weights of `taps` taps packed for vectors of `pitch` channels.
-#[inline(always)]
-fn packed(weights: *const f32, pitch: usize, c: usize, taps: usize) -> *const f32 {
-    weights.wrapping_add((c - c % pitch) * (taps + 1) + c % pitch)
+/// How channels, a vector or more, are cut.
+pub(super) struct Vectors {
+    /// Whole vectors.
+    pub count: usize,
+    /// Whether a half one follows: the upper half of a packed vector, where no more channels are left.
+    pub half: bool,
 }
 
-/// The `N` vectors of channels of a tile from channel `c` on, of which the last has `lanes`, fewer than a vector if `TAIL`. The
-/// packed weights of a tap have `pitch` floats, of which `V` takes the first.
+impl Vectors {
+    #[inline(always)]
+    pub(super) fn new<V: Vector>(channels: usize) -> Self {
+        let left = channels % V::LANES;
+        let half = V::Rest::LANES < V::LANES && left > 0 && left <= V::Rest::LANES;
+        Vectors { count: channels.div_ceil(V::LANES) - usize::from(half), half }
+    }
+}
+
+/// The vector of channels of a tile from channel `c` on, which has `lanes`, fewer than a vector if `TAIL`. Its `weights` are
+/// bias and taps, `pitch` floats apart.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
 #[rustfmt::skip]
 unsafe fn block<
-    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const N: usize, const EDGE: bool,
-    const TAIL: bool,
+    V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool, const TAIL: bool,
 >(
     t: &Tile,
     c: usize,
     lanes: usize,
+    weights: *const f32,
     pitch: usize,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
-        let weights = |n: usize| packed(t.weights, pitch, c + n * V::LANES, K * K);
-        let mut acc = [[[V::zero(); P]; R]; N];
-        for n in 0..N {
-            acc[n] = [[V::load(weights(n)); P]; R];
-        }
+        let mut acc = [[V::load(weights); P]; R];
+        let weights = weights.add(pitch);
         unroll!(y < (R - 1) * S + K => {
             let row = *t.rows.add(y);
             if !row.is_null() {
-                let row = row.wrapping_add(c);
-                for n in 0..N {
-                    let (row, weights) = (row.wrapping_add(n * V::LANES), weights(n).add(pitch));
-                    acc[n] = window_row::<V, K, S, R, P, EDGE, TAIL, AS_THEY_ARE>(
-                        t, acc[n], y, row, lanes, weights, [K * pitch, pitch], V::zero(),
-                    );
-                }
+                acc = window_row::<V, K, S, R, P, EDGE, TAIL, AS_THEY_ARE>(
+                    t, acc, y, row.wrapping_add(c), lanes, weights, [K * pitch, pitch], V::zero(),
+                );
             }
         });
-        for n in 0..N {
-            finish_tile::<V, R, P>(t, acc[n], c + n * V::LANES, lanes);
-        }
+        finish_tile::<V, R, P>(t, acc, t.out.add(c), lanes);
     }
 }
 
@@ -167,21 +197,26 @@ unsafe fn block<
 /// As [`micro`], with a row pointer per kernel row and `valid` per kernel column.
 #[inline(always)]
 pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
-    let mut c = 0;
-    while c < t.channels {
-        let left = t.channels - c;
-        let weights = packed(t.weights, V::LANES, c, t.kernel[0] * t.kernel[1]);
-        // SAFETY: no more than `left` channels are accessed.
-        c += unsafe {
-            if left >= V::LANES {
-                any_block::<V, P>(t, c, V::LANES, weights, V::LANES);
-                V::LANES
-            } else {
-                let lanes = left.min(V::Rest::LANES);
-                any_block::<V::Rest, P>(t, c, lanes, weights, V::LANES);
-                lanes
+    // SAFETY: blocks begin and end inside the channels.
+    unsafe {
+        if t.channels < V::LANES {
+            for c in (0..t.channels).step_by(V::Rest::LANES) {
+                let lanes = (t.channels - c).min(V::Rest::LANES);
+                any_block::<V::Rest, P>(t, c, lanes, t.weights.add(c), V::LANES);
             }
-        };
+            return;
+        }
+        let Vectors { count, half } = Vectors::new::<V>(t.channels);
+        let mut weights = t.weights;
+        for vector in 0..count {
+            let c = (vector * V::LANES).min(t.channels - V::LANES);
+            any_block::<V, P>(t, c, V::LANES, weights, V::LANES);
+            weights = weights.wrapping_add((t.kernel[0] * t.kernel[1] + 1) * V::LANES);
+        }
+        if half {
+            let c = t.channels - V::Rest::LANES;
+            any_block::<V::Rest, P>(t, c, V::Rest::LANES, weights.add(V::LANES - V::Rest::LANES), V::LANES);
+        }
     }
 }
 
@@ -229,7 +264,7 @@ unsafe fn any_block<V: Vector, const P: usize>(
                 }
             }
         }
-        finish_tile::<V, 1, P>(t, acc, c, lanes);
+        finish_tile::<V, 1, P>(t, acc, t.out.add(c), lanes);
     }
 }
 
@@ -246,6 +281,8 @@ pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
     /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
     pub grouped: bool,
+    /// Whether the last vector of channels begins where it ends with the last channel, if there is a whole one.
+    pub overlaps: bool,
     /// Whether rows may lie anywhere; else all are the same distance from the one before.
     pub rings: bool,
     /// Kernel rows and columns, and stride; 0 for any.
@@ -261,12 +298,21 @@ pub(crate) struct DepthwiseNhwc {
 }
 
 /// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
-const CROWD: usize = 1024;
+pub(super) const CROWD: usize = 1024;
 
 impl DepthwiseNhwc {
     /// What most kernels have in common: those for any kernel size, one row at a time.
-    pub(crate) const COMMON: DepthwiseNhwc =
-        DepthwiseNhwc { lanes: 1, grouped: false, rings: true, k: 0, stride: 0, rows: 1, widths: &[], cost: [1.0; 2] };
+    pub(crate) const COMMON: DepthwiseNhwc = DepthwiseNhwc {
+        lanes: 1,
+        grouped: false,
+        overlaps: true,
+        rings: true,
+        k: 0,
+        stride: 0,
+        rows: 1,
+        widths: &[],
+        cost: [1.0; 2],
+    };
 
     fn is_any(&self) -> bool {
         self.k == 0
@@ -359,17 +405,21 @@ impl Algorithm for DepthwiseNhwc {
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
-        let (block_out, _) = self.vectors(p);
+        let (block_out, vectors) = self.vectors(p);
         let mut packed = Aligned::new(self.weights_len(p) + if self.grouped { p.cg_in * self.lanes } else { 0 });
         let (weights, permutations) = packed.as_mut_slice().split_at_mut(self.weights_len(p));
-        for o in 0..s.c_out {
-            let at = o / block_out * (p.k() + 1) * self.lanes + o % block_out;
-            weights[at] = source.bias(o);
-            for ky in 0..s.kh {
-                for i in 0..p.cg_in {
-                    for kx in 0..s.kw {
-                        let tap = (ky * p.cg_in + i) * s.kw + kx;
-                        weights[at + (1 + tap) * self.lanes] = source.weight(o, i, ky, kx);
+        let overlaps = self.overlaps && !self.grouped && s.c_out >= self.lanes;
+        for vector in 0..vectors {
+            let first = (vector * block_out).min(if overlaps { s.c_out - self.lanes } else { s.c_out });
+            for lane in 0..block_out.min(s.c_out - first) {
+                let (o, at) = (first + lane, vector * (p.k() + 1) * self.lanes + lane);
+                weights[at] = source.bias(o);
+                for ky in 0..s.kh {
+                    for i in 0..p.cg_in {
+                        for kx in 0..s.kw {
+                            let tap = (ky * p.cg_in + i) * s.kw + kx;
+                            weights[at + (1 + tap) * self.lanes] = source.weight(o, i, ky, kx);
+                        }
                     }
                 }
             }
@@ -415,6 +465,21 @@ impl Algorithm for DepthwiseNhwc {
         let mut number = 0;
         let mut phase = Phase::new(p, &i, &o, dilation, [0, 0]);
         let mut width = self.width(p, phase.outputs[1]);
+        let mut tile = Tile {
+            rows,
+            weights: job.weights,
+            channels: s.c_out,
+            block_out,
+            group_in: p.cg_in,
+            group_out: p.cg_out,
+            permutations,
+            clamp: job.clamp,
+            kernel: [s.kh, s.kw],
+            stride: s.stride[1],
+            dilation: s.dilation[1],
+            valid,
+            ..Tile::NONE
+        };
         for unit in part.range(s.n * phases[0] * phases[1] * blocks) {
             let (unit, block) = (unit / blocks, unit % blocks);
             let (image, at) = (unit / (phases[0] * phases[1]), unit % (phases[0] * phases[1]));
@@ -424,26 +489,40 @@ impl Algorithm for DepthwiseNhwc {
                 width = self.width(p, phase.outputs[1]);
             }
             let Phase { inputs: [h, w], outputs: [oh, ow], .. } = phase;
+            (tile.pixel, tile.out_row, tile.out_pixel) =
+                (phase.input_step[1], phase.output_step[0], phase.output_step[1]);
             let y = block * self.rows;
             // The last phases may have a row less.
             let count = self.rows.min(oh.saturating_sub(y));
             let base = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at);
             // SAFETY: the first output of the phase is inside.
             let out = unsafe { job.output.add(image * o.image + phase.output_at) };
-            let mut x = 0;
+            let single = usize::from(count < self.rows);
+            let span = (width.pixels - 1) * self.stride + self.k;
+            // The window of the first tile; those of the others are so many pixels further.
+            let y0 = phase.origin[0] + (y * s.stride[0]) as isize;
+            let left = base.wrapping_offset(phase.origin[1].wrapping_mul(tile.pixel as isize));
+            for r in 0..window {
+                let row = y0 + (r * apart) as isize;
+                let inside = (0..h as isize).contains(&row);
+                let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
+                let line = left.wrapping_offset(row.wrapping_mul(phase.input_step[0] as isize)).wrapping_sub(back);
+                // SAFETY: scratch has a word per row of the window.
+                unsafe { *rows.add(r) = if inside { line } else { core::ptr::null() } };
+            }
+            let (mut x, mut before) = (0, 0);
             while count > 0 && x < ow {
                 // The last tile is moved back over pixels already done, so that it is a full one.
                 let x_tile = x.min(ow - width.pixels.min(ow));
-                let y0 = phase.origin[0] + (y * s.stride[0]) as isize;
+                let further = ((x_tile - before) * s.stride[1]).wrapping_mul(tile.pixel);
+                before = x_tile;
                 let x0 = phase.origin[1] + (x_tile * s.stride[1]) as isize;
                 for r in 0..window {
-                    let row = y0 + (r * apart) as isize;
-                    let inside = (0..h as isize).contains(&row);
-                    let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
-                    let line = base.wrapping_offset(row.wrapping_mul(phase.input_step[0] as isize)).wrapping_sub(back);
-                    let pointer = line.wrapping_offset(x0.wrapping_mul(phase.input_step[1] as isize));
-                    // SAFETY: scratch has a word per row of the window.
-                    unsafe { *rows.add(r) = if inside { pointer } else { core::ptr::null() } };
+                    // SAFETY: as above.
+                    unsafe {
+                        let line = *rows.add(r);
+                        *rows.add(r) = if line.is_null() { line } else { line.wrapping_add(further) };
+                    }
                 }
                 if self.is_any() {
                     for kx in 0..s.kw {
@@ -453,32 +532,13 @@ impl Algorithm for DepthwiseNhwc {
                         unsafe { *valid.add(kx) = range };
                     }
                 }
-                let span = (width.pixels - 1) * self.stride + self.k;
-                let columns = ((-x0).max(0) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
-                let edge = columns.0 > 0 || columns.1 < span;
-                let micro = width.micros[usize::from(edge)][usize::from(count < self.rows)];
+                tile.columns = ((-x0).max(0) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
+                let edge = tile.columns.0 > 0 || tile.columns.1 < span;
                 // SAFETY: the tile is inside the output, since a width above `ow` is never chosen but for 1; rows are
                 // null outside the image and `columns` or `valid` exclude what is outside of a row.
                 unsafe {
-                    micro(&Tile {
-                        rows,
-                        columns,
-                        pixel: phase.input_step[1],
-                        out: out.add(y * phase.output_step[0] + x_tile * phase.output_step[1]),
-                        out_row: phase.output_step[0],
-                        out_pixel: phase.output_step[1],
-                        weights: job.weights,
-                        channels: s.c_out,
-                        block_out,
-                        group_in: p.cg_in,
-                        group_out: p.cg_out,
-                        permutations,
-                        clamp: job.clamp,
-                        kernel: [s.kh, s.kw],
-                        stride: s.stride[1],
-                        dilation: s.dilation[1],
-                        valid,
-                    });
+                    tile.out = out.add(y * tile.out_row + x_tile * tile.out_pixel);
+                    width.micros[usize::from(edge)][single](&tile);
                 }
                 x += width.pixels;
             }

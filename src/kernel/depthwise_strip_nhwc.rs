@@ -35,6 +35,7 @@
 //! 512 channels 92 %, or 65 % where the sums share the sets of the inputs. Stride 2: 28 wide maps of 128 and 192 channels
 //! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
+use super::depthwise_nhwc::DepthwiseNhwc;
 use super::phases::Phase;
 use super::window::{add_to_row, load_all};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
@@ -382,17 +383,7 @@ impl Algorithm for DepthwiseStripNhwc {
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
-        let channels = p.shape.c_out;
-        let mut packed = Aligned::new(channels.next_multiple_of(self.lanes) * (p.k() + 1));
-        let weights = packed.as_mut_slice();
-        for o in 0..channels {
-            let at = o / self.lanes * (p.k() + 1) * self.lanes + o % self.lanes;
-            weights[at] = source.bias(o);
-            for tap in 0..p.k() {
-                weights[at + (1 + tap) * self.lanes] = source.weight(o, 0, tap / self.k, tap % self.k);
-            }
-        }
-        packed
+        DepthwiseNhwc { lanes: self.lanes, overlaps: false, ..DepthwiseNhwc::COMMON }.pack(p, source)
     }
 
     fn scratch_len(&self, _: &Problem) -> usize {

@@ -101,7 +101,7 @@ unsafe fn block<
                 }
             }
         });
-        finish_tile::<V, R, P>(t, acc, to, stored);
+        finish_tile::<V, R, P>(t, acc, t.out.add(to), stored);
     }
 }
 
@@ -144,7 +144,7 @@ pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
                     }
                 }
             }
-            finish_tile::<V, 1, P>(t, acc, to, stored);
+            finish_tile::<V, 1, P>(t, acc, t.out.add(to), stored);
         }
         (from, to) = (from + loaded, to + stored);
     }

@@ -40,6 +40,8 @@ macro_rules! unroll {
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod depthwise_carry_nhwc;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
 #[cfg(target_arch = "aarch64")]

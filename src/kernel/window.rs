@@ -3,8 +3,8 @@
 //! Loops inside unrolled loops are `unroll!`ed too, each in a function of its own. Left to the compiler, they make the time that
 //! it takes grow with the square of the kernel; nested macros in one function would multiply its text.
 
-use super::NO_CLAMP;
 use super::depthwise_nhwc::Tile;
+use super::{NO_CLAMP, opaque};
 use crate::vector::Vector;
 
 /// How [`window_row`] takes the lanes of a pixel.
@@ -47,9 +47,10 @@ pub(super) unsafe fn window_row<
                 w[r] = load_all(weights.wrapping_add((y - r * S) * pitch[0]), pitch[1]);
             }
         });
+        let mut columns = Columns::new(row, t.pixel);
         unroll!(j < (P - 1) * S + K => {
-            if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
-                let from = row.wrapping_add(j * t.pixel);
+            let from = columns.next(j);
+            if !EDGE || inside::<K, S, P>(t, j) {
                 let pixel = || if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
                 let x = match TAKEN {
                     AS_THEY_ARE => pixel(),
@@ -61,6 +62,37 @@ pub(super) unsafe fn window_row<
             }
         });
         acc
+    }
+}
+
+/// Whether column `j` of the window is inside of the image. Padding does not reach beyond a kernel, so that of a row of outputs
+/// only the columns before the last of the first window and after the first of the last may be outside.
+#[inline(always)]
+pub(super) fn inside<const K: usize, const S: usize, const P: usize>(t: &Tile, j: usize) -> bool {
+    (j + 1 >= K || j >= t.columns.0) && (j <= (P - 1) * S || j < t.columns.1)
+}
+
+/// Addresses of pixels side by side. Every fourth one is computed, and those between from it by two distances that stay in
+/// registers; left to itself, the compiler keeps an address for each, on the stack.
+pub(super) struct Columns {
+    quad: *const f32,
+    pixel: usize,
+}
+
+impl Columns {
+    /// Of a row that begins at `row`, pixels `pixel` floats apart.
+    #[inline(always)]
+    pub(super) fn new(row: *const f32, pixel: usize) -> Self {
+        Columns { quad: opaque(row), pixel }
+    }
+
+    /// That of pixel `j`; of use only if it is called for each pixel before. Outside of an image it may lie anywhere.
+    #[inline(always)]
+    pub(super) fn next(&mut self, j: usize) -> *const f32 {
+        if j > 0 && j.is_multiple_of(4) {
+            self.quad = opaque(self.quad.wrapping_add(self.pixel.wrapping_mul(4)));
+        }
+        self.quad.wrapping_add(self.pixel.wrapping_mul(j % 4))
     }
 }
 
@@ -118,7 +150,7 @@ pub(super) unsafe fn add_to_row<V: Vector, const K: usize, const S: usize, const
     });
 }
 
-/// Clamps and stores a tile.
+/// Clamps and stores a tile, whose first output is `out`.
 ///
 /// # Safety
 /// As [`super::depthwise_nhwc::micro`].
@@ -126,7 +158,7 @@ pub(super) unsafe fn add_to_row<V: Vector, const K: usize, const S: usize, const
 pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
     t: &Tile,
     mut acc: [[V; P]; R],
-    c: usize,
+    out: *mut f32,
     lanes: usize,
 ) {
     // SAFETY: as the caller promises.
@@ -141,7 +173,7 @@ pub(super) unsafe fn finish_tile<V: Vector, const R: usize, const P: usize>(
         }
         for r in 0..R {
             unroll!(p < P => {
-                let out = t.out.add(r * t.out_row + p * t.out_pixel + c);
+                let out = out.add(r * t.out_row + p * t.out_pixel);
                 if lanes == V::LANES {
                     acc[r][p].store(out);
                 } else {

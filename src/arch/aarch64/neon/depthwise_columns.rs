@@ -387,6 +387,7 @@ macro_rules! algorithm {
     ($s:literal $in_order:literal; $($p:literal)*) => {
         DepthwiseNhwc {
             lanes: LANES,
+            overlaps: false,
             rings: false,
             k: K,
             stride: $s,

@@ -9,7 +9,7 @@ use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 #[target_feature(enable = "neon")]
 unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, 1, EDGE>(t) }
+    unsafe { depthwise_nhwc::micro::<F32x4, K, S, R, P, EDGE>(t) }
 }
 
 /// # Safety

@@ -490,6 +490,7 @@ macro_rules! algorithm {
     ($s:literal $in_order:literal; $($p:literal)*) => {
         DepthwiseNhwc {
             lanes: LANES,
+            overlaps: false,
             k: K,
             stride: $s,
             rows: 2,

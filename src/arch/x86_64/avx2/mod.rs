@@ -5,6 +5,7 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_carry_nhwc;
 mod depthwise_nchw;
 mod depthwise_nhwc;
 mod direct_nchw;
@@ -44,16 +45,15 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nhwc_i3s2r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S2),
     row("direct_f32_nhwc_i3s1r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S1W),
     row("direct_f32_nhwc_i3s2r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S2W),
-    row("dw_f32_nhwc_k3s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
-    row("dw_f32_nhwc_k3s1r2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::K3S1R2),
-    row("dw_f32_nhwc_k3s1r2p2c16_avx2", "dw", Nhwc, "2 rows x 2 pixels x 16 channels", 8, &depthwise_nhwc::K3S1C16),
-    row("dw_f32_nhwc_k3s2r2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::K3S2),
-    row("dw_f32_nhwc_k3s2r2p2c16_avx2", "dw", Nhwc, "2 rows x 2 pixels x 16 channels", 8, &depthwise_nhwc::K3S2C16),
+    row("dw_f32_nhwc_k3s1r2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
-    row("dw_f32_nhwc_k5s1r2p2c16_avx2", "dw", Nhwc, "2 rows x 2 pixels x 16 channels", 8, &depthwise_nhwc::K5S1C16),
     row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
-    row("dw_f32_nhwc_k5s2r2p2c16_avx2", "dw", Nhwc, "2 rows x 2 pixels x 16 channels", 8, &depthwise_nhwc::K5S2C16),
     row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
+    row("dwcarry_f32_nhwc_k3s1p5c8_avx2", "dwcarry", Nhwc, "rows of 5 pixels x 8 channels", 8, &depthwise_carry_nhwc::K3S1),
+    row("dwcarry_f32_nhwc_k3s2p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K3S2),
+    row("dwcarry_f32_nhwc_k5s1p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K5S1),
+    row("dwcarry_f32_nhwc_k5s2p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K5S2),
+    row("dwcarry_f32_nhwc_k7s1p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K7S1),
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
