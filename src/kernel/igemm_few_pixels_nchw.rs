@@ -12,7 +12,7 @@
 //!     output[channel][pixel] = sums[pixel][channel]
 //! ```
 //!
-//! An element gathered serves `C_out / LANES` multiply-adds, one scattered stands for `K / LANES` of them; each takes some
+//! A single pixel whose channels lie side by side is read and written where it is. An element gathered serves `C_out / LANES` multiply-adds, one scattered stands for `K / LANES` of them; each takes some
 //! five cycles. So this is for layers with many channels on both sides. The bound is that of the micro-kernel; scratch
 //! is `MR * (K + C_out)` floats, a tile and not a matrix.
 //!
@@ -142,7 +142,18 @@ impl Algorithm for IgemmFewPixelsNchw {
                 // SAFETY: scratch holds the inputs and the sums of a full tile; panels of a group lie one after the other,
                 // all but the last of full width; the outputs of these pixels and channels are this part's own.
                 unsafe {
-                    self.gather(job, input, pixels.clone(), a, offsets);
+                    // A pixel whose channels lie side by side is read and written where it is.
+                    let one = pixels.len() == 1;
+                    let a = if one && i.channel == 1 && s.kh * s.kw == 1 {
+                        let (y, x) = p.origin(pixels.start / p.ow, pixels.start % p.ow);
+                        input.wrapping_add(y as usize * i.row + x as usize * i.pixel)
+                    } else {
+                        self.gather(job, input, pixels.clone(), a, offsets);
+                        a
+                    };
+                    let to = job.output.add(image * o.image + g * p.cg_out * o.channel);
+                    let direct = one && o.channel == 1;
+                    let sums = if direct { to.add(*outputs) } else { sums };
                     let channels = own.start * nr..p.cg_out.min(own.end * nr);
                     let full = own.end.min(p.cg_out / nr) - own.start.min(p.cg_out / nr);
                     for (j, panels, width) in
@@ -173,14 +184,15 @@ impl Algorithm for IgemmFewPixelsNchw {
                             clamp: job.clamp,
                         });
                     }
-                    for channel in channels {
-                        let c = g * p.cg_out + channel;
-                        let out = job.output.add(image * o.image + c * o.channel);
-                        for (m, pixel) in pixels.clone().enumerate() {
-                            *out.add(pixel / p.ow * o.row + pixel % p.ow * o.pixel) =
-                                *sums.add(m * sums_step + channel);
+                    for channel in channels.clone().filter(|_| !direct) {
+                        let out = to.add(channel * o.channel);
+                        for m in 0..pixels.len() {
+                            *out.add(*outputs.add(m)) = *sums.add(m * sums_step + channel);
                         }
-                        if let Some(f) = &job.finish {
+                    }
+                    if let Some(f) = &job.finish {
+                        for channel in channels {
+                            let (c, out) = (g * p.cg_out + channel, to.add(channel * o.channel));
                             let mut pixel = pixels.start;
                             while pixel < pixels.end {
                                 let (y, x) = (pixel / p.ow, pixel % p.ow);

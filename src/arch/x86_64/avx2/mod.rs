@@ -57,7 +57,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_anyp8c8_avx2", "dw", Nhwc, "8 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
-    row("fewpixels_f32_nchw_r6c16_avx2", "fewpixels", Nchw, "6 pixels x 16 channels", 8, &igemm_few_pixels_nchw::R6C16),
+    row("fewpixels_f32_nchw_r2c40_avx2", "fewpixels", Nchw, "2 pixels x 40 channels", 8, &igemm_few_pixels_nchw::R2C40),
     row("dwshift_f32_nchw_k3s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S1),
     row("dwshift_f32_nchw_k3s2r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S2),
     row("dwshift_f32_nchw_k5s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K5S1),
