@@ -66,15 +66,17 @@ pub(super) unsafe fn window_row<
 }
 
 /// Whether column `j` of the window is inside of the image. Padding does not reach beyond a kernel, so that of a row of outputs
-/// only the columns before the last of the first window and after the first of the last may be outside.
+/// only the columns before the last of the first window and after the first of the last may be outside; the others need no test.
 #[inline(always)]
 pub(super) fn inside<const K: usize, const S: usize, const P: usize>(t: &Tile, j: usize) -> bool {
     (j + 1 >= K || j >= t.columns.0) && (j <= (P - 1) * S || j < t.columns.1)
 }
 
-/// Addresses of pixels side by side. Every fourth one is computed, and those between from it by two distances that stay in
-/// registers; left to itself, the compiler keeps an address for each, on the stack.
+/// Addresses of pixels side by side. On x86-64 every fourth one is computed, and those between from it by two distances that stay
+/// in registers; left to itself, the compiler keeps an address for each, on the stack. Other architectures have the registers.
 pub(super) struct Columns {
+    row: *const f32,
+    /// The address of every fourth pixel.
     quad: *const f32,
     pixel: usize,
 }
@@ -83,12 +85,15 @@ impl Columns {
     /// Of a row that begins at `row`, pixels `pixel` floats apart.
     #[inline(always)]
     pub(super) fn new(row: *const f32, pixel: usize) -> Self {
-        Columns { quad: opaque(row), pixel }
+        Columns { row, quad: opaque(row), pixel }
     }
 
     /// That of pixel `j`; of use only if it is called for each pixel before. Outside of an image it may lie anywhere.
     #[inline(always)]
     pub(super) fn next(&mut self, j: usize) -> *const f32 {
+        if !cfg!(target_arch = "x86_64") {
+            return self.row.wrapping_add(self.pixel.wrapping_mul(j));
+        }
         if j > 0 && j.is_multiple_of(4) {
             self.quad = opaque(self.quad.wrapping_add(self.pixel.wrapping_mul(4)));
         }
