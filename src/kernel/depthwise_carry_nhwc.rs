@@ -21,7 +21,8 @@
 //!
 //! The buffer holds a tile's sums side by side, in the order in which they are used, whatever the distance of pixels: where that
 //! is a multiple of 1 KiB, tiles would throw their own lines out of the few sets of the first cache that they share. A strip is
-//! as wide as lets its sums stay in the first cache.
+//! as wide as lets its sums stay in the first cache, and a tile at least: scratch is 4096 floats, or `O - 1` vectors for each channel
+//! of a tile if that is more.
 //!
 //! Registers: for 3x3 with stride 2, all `2 * P` accumulators, the weights of a row and one input. Otherwise the window's pixels
 //! of one input row are kept, and the sums of each output row, `P` of them, pass by with `K` weights or one ([`pass_by`]): 7, 5
@@ -353,7 +354,7 @@ impl DepthwiseCarryNhwc {
     fn pieces(&self, p: &Problem) -> Pieces {
         let [dy, dx] = p.shape.dilation;
         let all = p.ow.div_ceil(dx);
-        let most = (CARRIED / (self.carried * p.shape.c_out)).max(self.widths.len());
+        let most = (CARRIED / self.carried.saturating_mul(p.shape.c_out)).max(self.widths.len());
         let columns = all.div_ceil(all.div_ceil(most));
         Pieces {
             phases: Phase::count(p, p.shape.dilation),
