@@ -36,16 +36,15 @@ macro_rules! widths {
 }
 use widths;
 
-/// Micro-kernels for depthwise along rows of some widths: `carries!(micro narrow; K stride O; pixels ...)`.
+/// Micro-kernels for depthwise along rows of some widths: `carries!(micro; K stride O; pixels ...)`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! carries {
-    ($micro:ident $narrow:ident; $k:literal $s:literal $o:literal; $($p:literal)*) => {
+    ($micro:ident; $k:literal $s:literal $o:literal; $($p:literal)*) => {
         &[$(Width {
             micros: [
                 [$micro::<$k, $s, $o, $p, false, false>, $micro::<$k, $s, $o, $p, false, true>],
                 [$micro::<$k, $s, $o, $p, true, false>, $micro::<$k, $s, $o, $p, true, true>],
             ],
-            narrow: [$narrow::<$k, $s, $o, $p, false>, $narrow::<$k, $s, $o, $p, true>],
         }),*]
     };
 }

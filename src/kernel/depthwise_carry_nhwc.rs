@@ -21,8 +21,8 @@
 //!
 //! The buffer holds a tile's sums side by side, in the order in which they are used, whatever the distance of pixels: where that
 //! is a multiple of 1 KiB, tiles would throw their own lines out of the few sets of the first cache that they share. A strip is
-//! as wide as lets its sums stay in the first cache, and a tile at least: scratch is 4096 floats, or `O - 1` vectors for each channel
-//! of a tile if that is more.
+//! as wide as lets its sums stay in the first cache, and a tile at least: scratch is half of that cache, or what a tile
+//! carries if that is more, `(O - 1) * P` sums for each channel.
 //!
 //! Registers: for 3x3 with stride 2, all `2 * P` accumulators, the weights of a row and one input. Otherwise the window's pixels
 //! of one input row are kept, and the sums of each output row, `P` of them, pass by with `K` weights or one ([`pass_by`]): 7, 5
@@ -43,8 +43,17 @@ use crate::tensor::Layout;
 use crate::vector::Vector;
 use core::ops::Range;
 
+/// Tiles that follow each other, for a micro-kernel.
+pub(crate) struct Run {
+    /// The first.
+    pub tile: Tile,
+    pub tiles: usize,
+    /// Their unfinished sums, tile by tile; in a tile, vector by vector of channels.
+    pub carried: *mut f32,
+}
+
 /// A micro-kernel for one kernel size, stride and tile.
-pub(crate) type Micro = unsafe fn(&Tile);
+pub(crate) type Micro = unsafe fn(&Run);
 
 /// The micro-kernel for a `K` x `K` kernel with stride `S`, of whose output rows an input row belongs to `O` at most: tiles of a row
 /// with a vector of channels or more; if `BEGIN`, the sums carried to it. `EDGE`: some columns of the window may be outside.
@@ -57,48 +66,24 @@ pub(crate) type Micro = unsafe fn(&Tile);
 pub(crate) unsafe fn micro<
     V: Vector, const K: usize, const S: usize, const O: usize, const P: usize, const BEGIN: bool, const EDGE: bool,
 >(
-    t: &Tile,
+    run: &Run,
 ) {
+    let t = &run.tile;
     // SAFETY: blocks begin and end inside the channels.
     unsafe {
-        let mut at = At::new::<S, BEGIN>(t);
-        for _ in 0..t.tiles {
+        let mut at = At::new::<S, BEGIN>(run);
+        for _ in 0..run.tiles {
             let Vectors { count, half } = Vectors::new::<V>(t.channels);
             let mut sums = (at.weights, at.carried);
             for vector in 0..count {
                 // The last one begins where it ends with the last channel, and computes some again.
                 let c = (vector * V::LANES).min(t.channels - V::LANES);
-                block::<V, K, S, O, P, BEGIN, EDGE, false>(t, &at.channel(c, sums.0, sums.1), V::LANES, V::LANES);
+                block::<V, K, S, O, P, BEGIN, EDGE>(t, &at.channel(c, sums.0, sums.1), V::LANES);
                 sums = (sums.0.wrapping_add((K * K + 1) * V::LANES), sums.1.wrapping_add((O - 1) * P * V::LANES));
             }
             if half {
                 let at = at.channel(t.channels - V::Rest::LANES, sums.0.add(V::LANES - V::Rest::LANES), sums.1);
-                block::<V::Rest, K, S, O, P, BEGIN, EDGE, false>(t, &at, V::Rest::LANES, V::LANES);
-            }
-            at = at.next_tile::<V, S, O, P>(t);
-        }
-    }
-}
-
-/// As [`micro`], for fewer channels than a vector has lanes, at the edge or not.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-#[rustfmt::skip]
-pub(crate) unsafe fn narrow<
-    V: Vector, const K: usize, const S: usize, const O: usize, const P: usize, const BEGIN: bool,
->(
-    t: &Tile,
-) {
-    // SAFETY: blocks begin and end inside the channels.
-    unsafe {
-        let mut at = At::new::<S, BEGIN>(t);
-        for _ in 0..t.tiles {
-            for c in (0..t.channels).step_by(V::Rest::LANES) {
-                let lanes = (t.channels - c).min(V::Rest::LANES);
-                let at = at.channel(c, at.weights.add(c), at.carried.add(c));
-                block::<V::Rest, K, S, O, P, BEGIN, true, true>(t, &at, lanes, V::LANES);
+                block::<V::Rest, K, S, O, P, BEGIN, EDGE>(t, &at, V::LANES);
             }
             at = at.next_tile::<V, S, O, P>(t);
         }
@@ -122,7 +107,8 @@ impl<const K: usize> At<K> {
     /// # Safety
     /// As [`micro`].
     #[inline(always)]
-    unsafe fn new<const S: usize, const BEGIN: bool>(t: &Tile) -> Self {
+    unsafe fn new<const S: usize, const BEGIN: bool>(run: &Run) -> Self {
+        let t = &run.tile;
         let wanted = |y: usize| BEGIN == (y < K - S);
         // SAFETY: there is a pointer for each row of the window.
         let row = |y: usize| unsafe { *t.rows.add(y) };
@@ -132,7 +118,7 @@ impl<const K: usize> At<K> {
             inside: rows.map(|row: *const f32| !row.is_null()),
             out: t.out,
             weights: t.weights,
-            carried: t.carried,
+            carried: run.carried,
         }
     }
 
@@ -154,8 +140,8 @@ impl<const K: usize> At<K> {
     }
 }
 
-/// A vector of channels of a tile, which has `lanes`, fewer than a vector if `TAIL`. The packed weights of a tap and the carried
-/// sums of a pixel have `pitch` floats, of which `V` takes the first.
+/// A vector of channels of a tile. The packed weights of a tap and the carried sums of a pixel have `pitch` floats, of which `V`
+/// takes the first.
 ///
 /// # Safety
 /// As [`micro`].
@@ -163,11 +149,9 @@ impl<const K: usize> At<K> {
 #[rustfmt::skip]
 unsafe fn block<
     V: Vector, const K: usize, const S: usize, const O: usize, const P: usize, const BEGIN: bool, const EDGE: bool,
-    const TAIL: bool,
 >(
     t: &Tile,
     at: &At<K>,
-    lanes: usize,
     pitch: usize,
 ) {
     // SAFETY: as the caller promises.
@@ -175,7 +159,7 @@ unsafe fn block<
         if O > 2 && !BEGIN {
             unroll!(y < K => {
                 if y >= K - S {
-                    pass_by::<V, K, S, O, P, EDGE, TAIL>(t, at, y, lanes, pitch);
+                    pass_by::<V, K, S, O, P, EDGE>(t, at, y, pitch);
                 }
             });
             return;
@@ -186,13 +170,13 @@ unsafe fn block<
         }
         unroll!(y < K => {
             if BEGIN == (y < K - S) && at.inside[y] {
-                acc = window_row::<V, K, S, O, P, EDGE, TAIL, AS_THEY_ARE>(
-                    t, acc, y, at.rows[y], lanes, at.weights.add(pitch), [K * pitch, pitch], V::zero(),
+                acc = window_row::<V, K, S, O, P, EDGE, false, AS_THEY_ARE>(
+                    t, acc, y, at.rows[y], V::LANES, at.weights.add(pitch), [K * pitch, pitch], V::zero(),
                 );
             }
         });
         if !BEGIN {
-            finish_tile::<V, 1, P>(t, [acc[0]], at.out, lanes);
+            finish_tile::<V, 1, P>(t, [acc[0]], at.out, V::LANES);
         }
         unroll!(o < O - 1 => {
             unroll!(p < P => { acc[if BEGIN { o } else { o + 1 }][p].store(at.carried.add((o * P + p) * pitch)); });
@@ -208,12 +192,11 @@ unsafe fn block<
 #[inline(always)]
 #[rustfmt::skip]
 unsafe fn pass_by<
-    V: Vector, const K: usize, const S: usize, const O: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    V: Vector, const K: usize, const S: usize, const O: usize, const P: usize, const EDGE: bool,
 >(
     t: &Tile,
     at: &At<K>,
     y: usize,
-    lanes: usize,
     pitch: usize,
 ) {
     // The sums that begin in these rows begin in the last.
@@ -227,7 +210,7 @@ unsafe fn pass_by<
         }
         let mut x = [V::zero(); MOST_COLUMNS];
         if inside {
-            x = pixels::<V, K, S, P, EDGE, TAIL>(t, at.rows[y], lanes);
+            x = pixels::<V, K, S, P, EDGE>(t, at.rows[y]);
         }
         unroll!(o < O => {
             if last || y >= o * S {
@@ -238,7 +221,7 @@ unsafe fn pass_by<
                     acc = add_row::<V, K, S, P, EDGE>(t, acc, &w, &x);
                 }
                 if last && o == 0 {
-                    finish_tile::<V, 1, P>(t, [acc], at.out, lanes);
+                    finish_tile::<V, 1, P>(t, [acc], at.out, V::LANES);
                 } else {
                     store_all(acc, at.carried.add((if last { o - 1 } else { o }) * P * pitch), pitch);
                 }
@@ -256,10 +239,9 @@ const MOST_COLUMNS: usize = 21;
 /// As [`micro`].
 #[inline(always)]
 #[rustfmt::skip]
-unsafe fn pixels<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool, const TAIL: bool>(
+unsafe fn pixels<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(
     t: &Tile,
     row: *const f32,
-    lanes: usize,
 ) -> [V; MOST_COLUMNS] {
     // SAFETY: as the caller promises.
     unsafe {
@@ -268,7 +250,7 @@ unsafe fn pixels<V: Vector, const K: usize, const S: usize, const P: usize, cons
         unroll!(j < (P - 1) * S + K => {
             let from = columns.next(j);
             if !EDGE || inside::<K, S, P>(t, j) {
-                x[j] = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                x[j] = V::load(from);
             }
         });
         x
@@ -310,8 +292,6 @@ unsafe fn store_all<V: Vector, const P: usize>(x: [V; P], to: *mut f32, pitch: u
 pub(crate) struct Width {
     /// `micros[begin][edge]`
     pub micros: [[Micro; 2]; 2],
-    /// `narrow[begin]`, for fewer channels than lanes.
-    pub narrow: [Micro; 2],
 }
 
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
@@ -327,9 +307,6 @@ pub(crate) struct DepthwiseCarryNhwc {
     /// Cost of a multiply-add beside one in tiles: where pixels lie in all sets of the first cache, and where they crowd in few.
     pub cost: [f64; 2],
 }
-
-/// Floats of carried sums of a strip: a half of the first cache, which has to hold weights and the rows that are read too.
-const CARRIED: usize = 4096;
 
 /// Floats of a line of the cache.
 const LINE: usize = 16;
@@ -354,7 +331,9 @@ impl DepthwiseCarryNhwc {
     fn pieces(&self, p: &Problem) -> Pieces {
         let [dy, dx] = p.shape.dilation;
         let all = p.ow.div_ceil(dx);
-        let most = (CARRIED / self.carried.saturating_mul(p.shape.c_out)).max(self.widths.len());
+        // Sums in a half of the first cache, which has to hold weights and the rows that are read too.
+        let sums = p.caches.l1 / 2 / size_of::<f32>();
+        let most = (sums / self.carried.saturating_mul(p.shape.c_out)).max(self.widths.len());
         let columns = all.div_ceil(all.div_ceil(most));
         Pieces {
             phases: Phase::count(p, p.shape.dilation),
@@ -371,6 +350,8 @@ impl Algorithm for DepthwiseCarryNhwc {
             Some("computes NHWC")
         } else if p.cg_in != 1 || p.cg_out != 1 {
             Some("computes depthwise convolution with multiplier 1")
+        } else if p.shape.c_out < self.lanes {
+            Some("computes a vector of channels or more")
         } else {
             p.differs_in_phases_from(self.k, self.stride)
         }
@@ -479,7 +460,7 @@ impl DepthwiseCarryNhwc {
         }
         let ([_, w], channels) = (phase.inputs, job.problem.shape.c_out);
         let padded = channels.next_multiple_of(self.lanes);
-        let mut tile = Tile {
+        let tile = Tile {
             pixel: phase.input_step[1],
             out_pixel: phase.output_step[1],
             weights: job.weights,
@@ -487,6 +468,7 @@ impl DepthwiseCarryNhwc {
             clamp: job.clamp,
             ..Tile::NONE
         };
+        let mut run = Run { tile, tiles: 1, carried: t.carried };
         let mut x = t.columns.start;
         while x < t.columns.end {
             // As few tiles as can be, of widths that differ by one at most, the wider ones first.
@@ -496,26 +478,23 @@ impl DepthwiseCarryNhwc {
             let width = &self.widths[self.widths.len() - pixels];
             let span = (pixels - 1) * self.stride + self.k;
             let x0 = phase.origin[1] + (x * self.stride) as isize;
-            tile.columns = ((-x0).clamp(0, span as isize) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
-            let edge = tile.columns != (0, span);
+            run.tile.columns =
+                ((-x0).clamp(0, span as isize) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
+            let edge = run.tile.columns != (0, span);
             // Those inside follow each other as long as there are inputs.
             let inside = if edge { 1 } else { 1 + ((w as isize - x0) as usize - span) / (pixels * self.stride) };
-            tile.tiles = alike.min(inside);
+            run.tiles = alike.min(inside);
             let at = x0.wrapping_mul(phase.input_step[1] as isize);
             let rows = lines.map(|line: *const f32| if line.is_null() { line } else { line.wrapping_offset(at) });
-            tile.rows = rows.as_ptr();
-            tile.out = t.out.wrapping_add(y * phase.output_step[0] + x * phase.output_step[1]);
-            tile.carried = t.carried.wrapping_add((x - t.columns.start) * padded * self.carried);
+            run.tile.rows = rows.as_ptr();
+            run.tile.out = t.out.wrapping_add(y * phase.output_step[0] + x * phase.output_step[1]);
+            run.carried = t.carried.wrapping_add((x - t.columns.start) * padded * self.carried);
             // SAFETY: the tiles are inside the output; rows are null outside the image and `columns` excludes what is outside
             // of a row. The buffer has place for all sums of a row.
             unsafe {
-                if channels < self.lanes {
-                    width.narrow[usize::from(begin)](&tile);
-                } else {
-                    width.micros[usize::from(begin)][usize::from(edge)](&tile);
-                }
+                width.micros[usize::from(begin)][usize::from(edge)](&run);
             }
-            x += tile.tiles * pixels;
+            x += run.tiles * pixels;
         }
     }
 }

@@ -69,10 +69,6 @@ pub(crate) struct Tile {
     pub dilation: usize,
     /// For [`any`], per kernel column: the pixels whose tap is inside.
     pub valid: *const (usize, usize),
-    /// For [`super::depthwise_carry_nhwc`]: unfinished sums, tile by tile; in a tile, vector by vector of channels.
-    pub carried: *mut f32,
-    /// How many tiles follow each other.
-    pub tiles: usize,
 }
 
 impl Tile {
@@ -95,8 +91,6 @@ impl Tile {
         stride: 0,
         dilation: 0,
         valid: core::ptr::null(),
-        carried: core::ptr::null_mut(),
-        tiles: 1,
     };
 }
 

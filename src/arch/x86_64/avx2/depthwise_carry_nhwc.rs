@@ -2,8 +2,7 @@
 
 use super::vector::F32x8;
 use crate::arch::carries;
-use crate::kernel::depthwise_carry_nhwc::{self, DepthwiseCarryNhwc, Width};
-use crate::kernel::depthwise_nhwc::Tile;
+use crate::kernel::depthwise_carry_nhwc::{self, DepthwiseCarryNhwc, Run, Width};
 
 /// # Safety
 /// As [`depthwise_carry_nhwc::micro`].
@@ -12,18 +11,10 @@ use crate::kernel::depthwise_nhwc::Tile;
 unsafe fn micro<
     const K: usize, const S: usize, const O: usize, const P: usize, const BEGIN: bool, const EDGE: bool,
 >(
-    t: &Tile,
+    run: &Run,
 ) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_carry_nhwc::micro::<F32x8, K, S, O, P, BEGIN, EDGE>(t) }
-}
-
-/// # Safety
-/// As [`depthwise_carry_nhwc::narrow`].
-#[target_feature(enable = "avx2,fma")]
-unsafe fn narrow<const K: usize, const S: usize, const O: usize, const P: usize, const BEGIN: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_carry_nhwc::narrow::<F32x8, K, S, O, P, BEGIN>(t) }
+    unsafe { depthwise_carry_nhwc::micro::<F32x8, K, S, O, P, BEGIN, EDGE>(run) }
 }
 
 /// 3x3, stride 1: 5 pixels, where pixels crowd in few sets of the first cache or have few channels.
@@ -32,7 +23,7 @@ pub(super) static K3S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     k: 3,
     stride: 1,
     carried: 2,
-    widths: carries!(micro narrow; 3 1 3; 5 4 3 2 1),
+    widths: carries!(micro; 3 1 3; 5 4 3 2 1),
     cost: [1.05, 0.75],
 };
 
@@ -42,7 +33,7 @@ pub(super) static K3S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     k: 3,
     stride: 2,
     carried: 1,
-    widths: carries!(micro narrow; 3 2 2; 4 3 2 1),
+    widths: carries!(micro; 3 2 2; 4 3 2 1),
     cost: [0.6, 0.6],
 };
 
@@ -52,7 +43,7 @@ pub(super) static K5S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     k: 5,
     stride: 1,
     carried: 4,
-    widths: carries!(micro narrow; 5 1 5; 4 3 2 1),
+    widths: carries!(micro; 5 1 5; 4 3 2 1),
     cost: [0.92, 0.55],
 };
 
@@ -62,7 +53,7 @@ pub(super) static K5S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     k: 5,
     stride: 2,
     carried: 2,
-    widths: carries!(micro narrow; 5 2 3; 4 3 2 1),
+    widths: carries!(micro; 5 2 3; 4 3 2 1),
     cost: [0.88, 0.7],
 };
 
@@ -72,6 +63,6 @@ pub(super) static K7S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     k: 7,
     stride: 1,
     carried: 6,
-    widths: carries!(micro narrow; 7 1 7; 4 3 2 1),
+    widths: carries!(micro; 7 1 7; 4 3 2 1),
     cost: [0.75, 0.7],
 };
