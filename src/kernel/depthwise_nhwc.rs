@@ -29,7 +29,8 @@
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 1 on maps 112, 56, 28, 14 and 7 wide 78, 85,
 //! 86, 78 and 57 % of peak; 5x5 on 28 and 14 wide maps 97 and 111 % (taps in the padding count and cost nothing); 3x3
 //! stride 2 48 % at 112, bound by the bandwidth of the third cache, and 33 % at 14, where 512 channels put all pixels
-//! into two sets of the first. AVX2, one Zen 3 core (49.8 GMAC/s), 2026-11-27: 60, 64, 59, 53, 39 %; 75, 86 %; 34, 28 %.
+//! into two sets of the first. AVX2, one Zen 3 core (49.8 GMAC/s), 2026-11-27: 3x3 with
+//! stride 1 on maps 112, 56, 28, 14 and 7 wide of 32, 128, 256, 384 and 960 channels 70, 68, 57, 64 and 71 %, 5x5 79, 85 %.
 //!
 //! [`any`] takes any kernel size, stride and dilation: one weight and `P` inputs per tap, `1 + 1 / P` loads per
 //! multiply-add, bound by the load ports.
