@@ -17,7 +17,7 @@ unsafe fn micro<
     unsafe { depthwise_carry_nhwc::micro::<F32x8, K, S, O, P, BEGIN, EDGE>(run) }
 }
 
-/// 3x3, stride 1: 5 pixels, where pixels crowd in few sets of the first cache or have few channels.
+/// 3x3, stride 1: 5 pixels, where pixels crowd in few sets of the first cache.
 pub(super) static K3S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     lanes: 8,
     k: 3,
