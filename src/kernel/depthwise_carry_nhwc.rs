@@ -417,14 +417,7 @@ impl Algorithm for DepthwiseCarryNhwc {
                         self.row(&tiles, row, true);
                     }
                     self.row(&tiles, row, false);
-                }
-                if let Some(f) = &job.finish {
-                    for x in columns.clone() {
-                        let [iy, ix] = phase.in_image(s.dilation, row, x);
-                        let at = row * phase.output_step[0] + x * phase.output_step[1];
-                        // SAFETY: the row has just been written.
-                        unsafe { f.apply(out.add(at), [image, iy, ix, 0], s.c_out) };
-                    }
+                    phase.finish(job, image, out, row..row + 1, columns.clone(), 0..s.c_out);
                 }
             }
         }
@@ -453,9 +446,8 @@ impl DepthwiseCarryNhwc {
         let mut lines = [core::ptr::null(); MOST_ROWS];
         for (r, line) in lines.iter_mut().enumerate().take(self.k) {
             let row = phase.origin[0] + (y * self.stride + r) as isize;
-            if begin == (r < self.k - self.stride) && (0..phase.inputs[0] as isize).contains(&row) {
-                let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
-                *line = t.base.wrapping_offset(row.wrapping_mul(phase.input_step[0] as isize)).wrapping_sub(back);
+            if begin == (r < self.k - self.stride) {
+                *line = phase.line(t.base, job.ring, row);
             }
         }
         let ([_, w], channels) = (phase.inputs, job.problem.shape.c_out);

@@ -483,7 +483,7 @@ impl Algorithm for DepthwiseNhwc {
                 phase = Phase::new(p, &i, &o, dilation, [at / phases[1], at % phases[1]]);
                 width = self.width(p, phase.outputs[1]);
             }
-            let Phase { inputs: [h, w], outputs: [oh, ow], .. } = phase;
+            let Phase { inputs: [_, w], outputs: [oh, ow], .. } = phase;
             (tile.pixel, tile.out_row, tile.out_pixel) =
                 (phase.input_step[1], phase.output_step[0], phase.output_step[1]);
             let y = block * self.rows;
@@ -498,12 +498,8 @@ impl Algorithm for DepthwiseNhwc {
             let y0 = phase.origin[0] + (y * s.stride[0]) as isize;
             let left = base.wrapping_offset(phase.origin[1].wrapping_mul(tile.pixel as isize));
             for r in 0..window {
-                let row = y0 + (r * apart) as isize;
-                let inside = (0..h as isize).contains(&row);
-                let back = job.ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
-                let line = left.wrapping_offset(row.wrapping_mul(phase.input_step[0] as isize)).wrapping_sub(back);
                 // SAFETY: scratch has a word per row of the window.
-                unsafe { *rows.add(r) = if inside { line } else { core::ptr::null() } };
+                unsafe { *rows.add(r) = phase.line(left, job.ring, y0 + (r * apart) as isize) };
             }
             let (mut x, mut before) = (0, 0);
             while count > 0 && x < ow {
@@ -537,19 +533,8 @@ impl Algorithm for DepthwiseNhwc {
                 }
                 x += width.pixels;
             }
-            if let Some(f) = &job.finish {
-                for (row, x) in (y..y + count).flat_map(|row| (0..ow).map(move |x| (row, x))) {
-                    let [iy, ix] = phase.in_image(dilation, row, x);
-                    // SAFETY: the row has just been written.
-                    unsafe {
-                        f.apply(
-                            out.add(row * phase.output_step[0] + x * phase.output_step[1]),
-                            [image, iy, ix, 0],
-                            s.c_out,
-                        );
-                    }
-                }
-            }
+            // SAFETY: the rows have just been written.
+            unsafe { phase.finish(job, image, out, y..y + count, 0..ow, 0..s.c_out) };
         }
     }
 }

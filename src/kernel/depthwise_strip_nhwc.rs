@@ -462,13 +462,8 @@ impl Algorithm for DepthwiseStripNhwc {
                 }
                 done += width.pixels;
             }
-            if let Some(f) = &job.finish {
-                for (row, x) in rows.flat_map(|row| (x..x + pixels).map(move |x| (row, x))) {
-                    let [iy, ix] = phase.in_image(s.dilation, row, x);
-                    // SAFETY: the strip has just been written.
-                    unsafe { f.apply(out.add(row * out_row + x * out_pixel), [image, iy, ix, c], channels) }
-                }
-            }
+            // SAFETY: the strip has just been written.
+            unsafe { phase.finish(job, image, out, rows, x..x + pixels, c..c + channels) };
         }
     }
 }

@@ -4,8 +4,9 @@
 //! output row `y + d` reads those too. So the image falls into `dy * dx` phases, every `dy`th row and `dx`th column, of which
 //! each is a dense convolution of a smaller image whose rows and pixels lie further apart.
 
-use super::Problem;
+use super::{Job, Problem, Ring};
 use crate::tensor::Strides;
+use core::ops::Range;
 
 /// One phase of an image, an image itself; the whole image where nothing is dilated. Pairs are rows and columns.
 pub(super) struct Phase {
@@ -22,6 +23,7 @@ pub(super) struct Phase {
     /// Floats from one of its inputs to the next, and for outputs. Of use only inside; addresses of others wrap.
     pub input_step: [usize; 2],
     pub output_step: [usize; 2],
+    dilation: [usize; 2],
 }
 
 impl Phase {
@@ -44,11 +46,41 @@ impl Phase {
             output_at: first[0] * o.row + first[1] * o.pixel,
             input_step: [i.row.wrapping_mul(dy), i.pixel.wrapping_mul(dx)],
             output_step: [o.row.wrapping_mul(dy), o.pixel.wrapping_mul(dx)],
+            dilation,
         }
     }
 
-    /// Row and column in the image of one of its outputs.
-    pub(super) fn in_image(&self, dilation: [usize; 2], row: usize, column: usize) -> [usize; 2] {
-        [self.first[0] + row * dilation[0], self.first[1] + column * dilation[1]]
+    /// The first pixel of one of its rows, null if there is no such row. `base` is its first input; rows may lie in a ring.
+    pub(super) fn line(&self, base: *const f32, ring: Option<Ring>, row: isize) -> *const f32 {
+        if !(0..self.inputs[0] as isize).contains(&row) {
+            return core::ptr::null();
+        }
+        let back = ring.filter(|ring| row >= ring.row as isize).map_or(0, |ring| ring.back);
+        base.wrapping_offset(row.wrapping_mul(self.input_step[0] as isize)).wrapping_sub(back)
+    }
+
+    /// Finishes outputs, if the job has that to do: `channels` of the pixels in some rows and columns. `out` is the first of the
+    /// channels of its first output.
+    ///
+    /// # Safety
+    /// The outputs have been written, and are nobody else's.
+    pub(super) unsafe fn finish(
+        &self,
+        job: &Job<'_>,
+        image: usize,
+        out: *mut f32,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        channels: Range<usize>,
+    ) {
+        let Some(f) = &job.finish else { return };
+        for (row, column) in rows.flat_map(|row| columns.clone().map(move |column| (row, column))) {
+            let [y, x] = [0, 1].map(|axis| self.first[axis] + [row, column][axis] * self.dilation[axis]);
+            // SAFETY: as the caller promises.
+            unsafe {
+                let out = out.add(row * self.output_step[0] + column * self.output_step[1]);
+                f.apply(out, [image, y, x, channels.start], channels.len());
+            }
+        }
     }
 }
