@@ -1,6 +1,9 @@
 //! The counts are proved here: a number that counts its multiplies and adds, run through the naive reference, gives
 //! exactly the closed forms of `Cost`, for every operation; and the layer tables give the published totals.
 
+mod common;
+
+use common::strategy::config;
 use core::cell::Cell;
 use lightconv::network::{Layer, Network, mobilenet_v1, mobilenet_v1_standard};
 use lightconv::reference::{self, Counted, Counts};
@@ -113,6 +116,8 @@ fn assert_conv(shape: &Conv2dShape, layout: Layout, with_bias: bool) -> Result<(
 }
 
 proptest! {
+    #![proptest_config(config(256))]
+
     #[test]
     fn convolution(shape in shapes(channels(), 4, 3), layout in layouts(), with_bias: bool) {
         assert_conv(&shape, layout, with_bias)?;

@@ -1,5 +1,8 @@
 //! Arguments that are wrong: always an `Err` that names the argument, the value and what was expected; never a panic.
 
+mod common;
+
+use common::strategy::config;
 use lightconv::parallel::Serial;
 use lightconv::{
     Activation, Conv2dPlan, Conv2dShape, Cost, Dims, Epilogue, Error, Isa, Layout, Options, Padding, Residual, Strides,
@@ -352,7 +355,7 @@ fn any_shape() -> impl Strategy<Value = Conv2dShape> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(4000))]
 
     #[test]
     fn no_shape_panics(mut s in any_shape(), groups in prop_oneof![3 => Just(1usize), 1 => Just(0), 2 => field()], layout in 0..2usize) {
@@ -416,6 +419,53 @@ proptest! {
             prop_assert!(e.to_string().contains("expected"), "{}", e);
         }
     }
+}
+
+/// A plan must not look at each row, pixel or image: their number may be as large as an address allows.
+#[test]
+fn plans_of_images_as_large_as_memory_are_made_at_once() {
+    type Change = fn(&mut Conv2dShape, usize);
+    let grow: [(&str, Change); 4] = [
+        ("n", |s, by| s.n = by),
+        ("h", |s, by| s.h = by),
+        ("w", |s, by| s.w = by),
+        ("h and w", |s, by| (s.h, s.w) = (1 << (by.ilog2() / 2), 1 << (by.ilog2() / 2))),
+    ];
+    let s = |i, o, k| Conv2dShape::new(1, 9, 9, i, o, [k, k]).pad(k / 2);
+    let small = [
+        s(32, 32, 3).groups(32),
+        s(32, 32, 3).groups(32).stride(2),
+        s(32, 32, 5).groups(32),
+        s(16, 32, 1),
+        s(3, 8, 3).stride(2),
+        s(16, 16, 3),
+        s(16, 16, 3).groups(4),
+        s(16, 16, 1).groups(2),
+        s(8, 16, 3).groups(8),
+    ];
+    let (mut made, mut refused) = (0, 0);
+    for (base, (what, grow)) in small.iter().flat_map(|s| grow.map(|g| (s, g))) {
+        // As much as tensors with that many channels may have, and less.
+        for bit in (12..usize::BITS - 8).step_by(4) {
+            let mut shape = *base;
+            grow(&mut shape, 1 << bit);
+            let weights = vec![1.0; base.weight_len().unwrap()];
+            let begun = std::time::Instant::now();
+            for (layout, threads) in [(Layout::Nhwc, 1), (Layout::Nchw, 1), (Layout::Nhwc, 4), (Layout::Nchw, 4)] {
+                let options = Options::new().threads(threads).winograd(true);
+                let plan = Conv2dPlan::new(&shape, layout, &weights, None, Epilogue::NONE, &options);
+                assert_eq!(plan.is_ok(), shape.check().is_ok() && shape.multiplies().is_ok(), "{shape:?}");
+                *if plan.is_ok() { &mut made } else { &mut refused } += 1;
+                for row in registry::kernels().filter(|r| r.isa().is_available() && r.layout() == layout) {
+                    let options = options.isa(row.isa()).kernel(row.name());
+                    let _ = Conv2dPlan::new(&shape, layout, &weights, None, Epilogue::NONE, &options);
+                }
+            }
+            let time = begun.elapsed();
+            assert!(time.as_secs() < 5, "{what} of {shape:?}: {time:?}");
+        }
+    }
+    assert!(made > 100 && refused > 0, "{made} made, {refused} refused");
 }
 
 /// Strides and dilations far beyond the image are silly and allowed: one output per axis, most taps in the padding.

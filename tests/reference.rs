@@ -1,6 +1,9 @@
 //! The oracle itself: against a formulation that shares nothing with it, against results worked out by hand, and with
 //! arguments that are wrong.
 
+mod common;
+
+use common::strategy::config;
 use lightconv::reference;
 use lightconv::{Activation, Conv2dShape, Dims, Epilogue, Error, Layout, Padding, Residual, Strides, View, ViewMut};
 use proptest::prelude::*;
@@ -102,6 +105,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
 }
 
 proptest! {
+    #![proptest_config(config(256))]
+
     #[test]
     fn convolution_is_its_scatter(
         shape in shapes(),

@@ -116,12 +116,16 @@ impl TransposedNchw {
 
     /// How an image's output rows are cut; the number of bands, and the rows of the largest.
     fn bands(&self, p: &Problem) -> (usize, usize) {
-        let most = p.oh.div_ceil(BANDS);
-        let fits = |rows: &usize| {
-            let (i, o) = Self::floats(p, *rows);
-            (i + o) * size_of::<f32>() <= p.caches.l2 / 2
+        let fits = |rows: usize| {
+            let (i, o) = Self::floats(p, rows);
+            i.saturating_add(o).saturating_mul(size_of::<f32>()) <= p.caches.l2 / 2
         };
-        let rows = (1..=most).rev().find(fits).unwrap_or(1);
+        // The most rows that fit, or one: halved, because an image may be as tall as its tensor's address allows.
+        let (mut rows, mut beyond) = (1, p.oh.div_ceil(BANDS) + 1);
+        while beyond - rows > 1 {
+            let middle = rows.midpoint(beyond);
+            *if fits(middle) { &mut rows } else { &mut beyond } = middle;
+        }
         let bands = p.oh.div_ceil(rows);
         (bands, p.oh.div_ceil(bands))
     }

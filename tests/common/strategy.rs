@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-/// A runner with this many cases. The seed is fixed, so that a failure in one place can be seen in another; set
-/// `PROPTEST_RNG_SEED` for others.
-pub fn runner(cases: u32) -> TestRunner {
+/// This many cases. The seed is fixed, so that a failure in one place can be seen in another; set `PROPTEST_RNG_SEED` for
+/// others.
+pub fn config(cases: u32) -> Config {
     let mut config = Config {
         cases,
         failure_persistence: None,
@@ -20,7 +20,12 @@ pub fn runner(cases: u32) -> TestRunner {
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(0x6c69_6768_7463_6f6e);
     }
-    TestRunner::new(config)
+    config
+}
+
+/// A runner with this many cases.
+pub fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(config(cases))
 }
 
 /// Kinds of convolution, as light networks use them.
