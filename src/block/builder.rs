@@ -346,11 +346,16 @@ impl<'a> Builder<'a> {
         most.max().unwrap_or(0).saturating_sub(all / phase.parts as u64) <= saved
     }
 
-    /// Whether one thread takes longer by turns than step by step: where the first of two steps filters an image of the
-    /// block's input that is larger than the second cache. Its kernel walks down all of the image, faster than down some rows
-    /// at a time, and the other step hides what reading from beyond the cache takes. Measured on Zen 4: 1 to 3 %. Only where
-    /// memory is plenty.
+    /// Whether one thread gains nothing by turns, or takes longer than step by step.
+    ///
+    /// Nothing where the steps write the block's output alone, as those of a Ghost module do: no strip takes the place of a
+    /// tensor. Longer where the first of two steps filters an image of the block's input that is larger than the second
+    /// cache. Its kernel walks down all of the image, faster than down some rows at a time, and the other step hides what
+    /// reading from beyond the cache takes. Measured on Zen 4: 1 to 3 %. Only where memory is plenty.
     fn is_better_whole(&self, phase: &Phase) -> bool {
+        if self.options.strip_rows.is_none() && phase.steps.iter().all(|s| s.to.tensor == 1) {
+            return true;
+        }
         let [first, _] = phase.steps.as_slice() else { return false };
         let (from, between) = (self.tensors[first.from.tensor].dims, self.tensors[first.to.tensor].dims);
         let bytes = from.h * from.w * from.c * size_of::<f32>();

@@ -2,8 +2,9 @@
 //!
 //! A module computes `c_out / ratio` channels, rounded up, by a convolution and derives the others from them by cheap
 //! depthwise filters, as many as are missing; both are concatenated. The convolution writes its channels of the output,
-//! the filters read them there and write the others: the concatenation is an address. They take turns on a few rows, so
-//! that what is read back is in cache.
+//! the filters read them there and write the others: the concatenation is an address. A module by itself computes all rows
+//! by the convolution, then all by the filters: by turns it was no faster. Inside a bottleneck, whose tensors between are
+//! larger than what goes in and comes out, all operations take turns on a few rows.
 //!
 //! Multiplies beside those of the convolution that a module replaces: near `1 / ratio`. Where the ratio does not divide
 //! `c_out`, the authors' code computes a few channels more and cuts them off; here they are not computed.

@@ -73,9 +73,24 @@ impl Finish {
 pub(crate) unsafe fn finish<V: Vector>(out: *mut f32, residual: *const f32, n: usize, epilogue: &Epilogue) {
     let Epilogue { activation, residual: add } = *epilogue;
     let mut i = 0;
-    // `$value` of the output `$x` and, if `$adds`, of the residual `$r`, one vector after the other.
+    // `$value` of the output `$x` and, if `$adds`, of the residual `$r`, `$many` vectors at a time: where little is computed,
+    // addresses and branches of one alone would be half of the instructions.
     macro_rules! pass {
-        ($adds:literal, |$x:ident, $r:ident| $value:expr) => {{
+        ($many:literal, $adds:literal, |$x:ident, $r:ident| $value:expr) => {{
+            while $many > 1 && i + $many * V::LANES <= n {
+                let (mut xs, mut rs) = ([V::zero(); $many], [V::zero(); $many]);
+                for k in 0..$many {
+                    xs[k] = V::load(out.add(i + k * V::LANES));
+                    if $adds {
+                        rs[k] = V::load(residual.add(i + k * V::LANES));
+                    }
+                }
+                for k in 0..$many {
+                    let ($x, $r) = (xs[k], rs[k]);
+                    V::store($value, out.add(i + k * V::LANES));
+                }
+                i += $many * V::LANES;
+            }
             while i + V::LANES <= n {
                 let $r = if $adds { V::load(residual.add(i)) } else { V::zero() };
                 let $x = V::load(out.add(i));
@@ -92,12 +107,12 @@ pub(crate) unsafe fn finish<V: Vector>(out: *mut f32, residual: *const f32, n: u
     // SAFETY: no element from `n` on is touched; the residual is there if the epilogue has one.
     unsafe {
         match (activation, add) {
-            (Activation::HardSwish, Residual::None) => pass!(false, |x, _r| activate(x, Activation::HardSwish)),
-            (_, Residual::None) => pass!(false, |x, _r| activate(x, activation)),
-            (Activation::None, _) => pass!(true, |x, r| x.add(r)),
-            (Activation::Relu, Residual::BeforeActivation) => pass!(true, |x, r| x.add(r).at_least(V::zero())),
-            (_, Residual::BeforeActivation) => pass!(true, |x, r| activate(x.add(r), activation)),
-            (_, Residual::AfterActivation) => pass!(true, |x, r| activate(x, activation).add(r)),
+            (Activation::HardSwish, Residual::None) => pass!(4, false, |x, _r| activate(x, Activation::HardSwish)),
+            (_, Residual::None) => pass!(1, false, |x, _r| activate(x, activation)),
+            (Activation::None, _) => pass!(4, true, |x, r| x.add(r)),
+            (Activation::Relu, Residual::BeforeActivation) => pass!(4, true, |x, r| x.add(r).at_least(V::zero())),
+            (_, Residual::BeforeActivation) => pass!(1, true, |x, r| activate(x.add(r), activation)),
+            (_, Residual::AfterActivation) => pass!(1, true, |x, r| activate(x, activation).add(r)),
         }
     }
 }

@@ -267,20 +267,21 @@ macro_rules! slide {
         concat!(column!($kind 1 $rows; [$x 2] [$y 1]), end!($kind $rows $x),
             "tbz {ends:w}, #3, 7f\n", column!($kind 1 $rows; [$y 2]), "7:\n", end!($kind $rows $y))
     };
+    // Where a column of one output column's ends, nothing of the next has been loaded: it may not be there.
     (2 2 inner) => {
         concat!(
             begin!(inner 2 A), "tbz {ends:w}, #2, 2f\n", column!(inner 2 2; [A 0]),
-            "2:\n", load!(@ "26" "27" "p0"), load!(@ "28" "29" "p1"), load!("p2"),
-            column_ahead!(next; [A 1]), load!("p2"), "sub {n}, {n}, #1\n",
-            "3:\n", begin!(inner 2 B), column_ahead!(next; [A 2] [B 0]), end!(inner 2 A), load!("p2"),
-            "subs {n}, {n}, #1\n", "b.eq 5f\n", column_ahead!(next; [B 1]), load!("p2"),
-            begin!(inner 2 A), column_ahead!(next; [B 2] [A 0]), end!(inner 2 B), load!("p2"),
-            "subs {n}, {n}, #1\n", "b.eq 6f\n", column_ahead!(next; [A 1]), load!("p2"), "b 3b\n",
-            "5:\n", column_ahead!(last; [B 1]), "tbz {ends:w}, #3, 7f\n", column!(inner 2 2; [B 2]), "7:\n", end!(inner 2 B), "b 8f\n",
-            "6:\n", column_ahead!(last; [A 1]), "tbz {ends:w}, #3, 7f\n", column!(inner 2 2; [A 2]), "7:\n", end!(inner 2 A),
+            "2:\n", slide!(@three), column_ahead!(last; [A 1]), "sub {n}, {n}, #1\n",
+            "3:\n", slide!(@three), begin!(inner 2 B), column_ahead!(next; [A 2] [B 0]), end!(inner 2 A), load!("p2"),
+            column_ahead!(last; [B 1]), "subs {n}, {n}, #1\n", "b.eq 5f\n",
+            slide!(@three), begin!(inner 2 A), column_ahead!(next; [B 2] [A 0]), end!(inner 2 B), load!("p2"),
+            column_ahead!(last; [A 1]), "subs {n}, {n}, #1\n", "b.ne 3b\n",
+            "tbz {ends:w}, #3, 4f\n", column!(inner 2 2; [A 2]), "4:\n", end!(inner 2 A), "b 8f\n",
+            "5:\n", "tbz {ends:w}, #3, 7f\n", column!(inner 2 2; [B 2]), "7:\n", end!(inner 2 B),
             "8:\n"
         )
     };
+    (@three) => { concat!(load!(@ "26" "27" "p0"), load!(@ "28" "29" "p1"), load!("p2")) };
     (2 2 inner_in_order) => {
         concat!(
             begin!(inner_in_order 2 A), "tbz {ends:w}, #2, 2f\n", column!(inner 2 2; [A 0]),
