@@ -91,9 +91,9 @@ impl Case {
         let g = self.geometry().0;
         let mut random = Random(self.seed ^ 1);
         let mut data = vec![f32::from_bits(SENTINEL); g.len];
-        for [n, y, x, c] in g.positions() {
+        g.positions().for_each(|[n, y, x, c]| {
             data[g.index(n, y, x, c)] = if whole { random.integer(4) } else { random.real() };
-        }
+        });
         data
     }
 
@@ -167,7 +167,7 @@ fn blocks_equal_the_reference_exactly_on_whole_numbers() {
                 let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
                 prop_assert_eq!(plan.cost(), case.block.cost());
                 let got = case.run(&*plan, &Backwards(case.parts), &input)?;
-                for [n, y, x, c] in to.positions() {
+                to.positions().try_for_each(|[n, y, x, c]| {
                     let (got, want) = (got[to.index(n, y, x, c)], want.data[dense.index(n, y, x, c)]);
                     prop_assert_eq!(
                         got.to_bits(),
@@ -182,7 +182,8 @@ fn blocks_equal_the_reference_exactly_on_whole_numbers() {
                         want,
                         plan.describe()
                     );
-                }
+                    Ok(())
+                })?;
             }
         }
         Ok(())
@@ -204,11 +205,12 @@ fn blocks_are_within_the_bound_on_real_numbers() {
             let options = Options::new().isa(isa).strip_rows(case.strip_rows);
             let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
             let got = case.run(&*plan, &Serial, &input)?;
-            for [n, y, x, c] in to.positions() {
+            to.positions().try_for_each(|[n, y, x, c]| {
                 let (got, want) = (f64::from(got[to.index(n, y, x, c)]), want.data[dense.index(n, y, x, c)]);
                 let error = (got - want.value).abs();
                 prop_assert!(error <= want.error, "{isa}: {got} is {error:e} off {want:?}\n{}", plan.describe());
-            }
+                Ok(())
+            })?;
         }
         Ok(())
     });

@@ -103,9 +103,7 @@ fn adversarial_data_stays_within_the_bound() {
                 let case = case(shape, row.layout(), 1);
                 let mut data = Data::for_kernel(&case, Kind::Reals, Some(row.name()));
                 let g = case.input();
-                for [n, y, x, c] in g.positions() {
-                    data.input[g.index(n, y, x, c)] = input([y, x, c]);
-                }
+                g.positions().for_each(|[n, y, x, c]| data.input[g.index(n, y, x, c)] = input([y, x, c]));
                 for (at, w) in data.weights.iter_mut().enumerate() {
                     *w = weight([at / 9 / shape.c_in, at / 9 % shape.c_in, at / 3 % 3, at % 3]);
                 }

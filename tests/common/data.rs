@@ -73,9 +73,7 @@ impl Data {
         let mut random = Random(case.seed);
         let mut fill = |g: &Geometry, value: &mut dyn FnMut(&mut Random) -> f32| {
             let mut data = vec![f32::from_bits(SENTINEL); g.len];
-            for [n, y, x, c] in g.positions() {
-                data[g.index(n, y, x, c)] = value(&mut random);
-            }
+            g.positions().for_each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
             data
         };
         // Infinities times weights of both signs make NaNs, which is right, but through an exponential they would be
@@ -120,9 +118,7 @@ impl Data {
         })
         .map_err(|e| format!("run: {e}"))?;
         let mut inside = vec![false; g.len];
-        for [n, y, x, c] in g.positions() {
-            inside[g.index(n, y, x, c)] = true;
-        }
+        g.positions().for_each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
         let written = (0..g.len).find(|&i| !inside[i] && output[i].to_bits() != SENTINEL);
         match written {
             Some(i) => {
@@ -140,9 +136,7 @@ where
 {
     let dense = Geometry::dense(g.layout, g.dims);
     let mut out = vec![T::default(); dense.len];
-    for [n, y, x, c] in g.positions() {
-        out[dense.index(n, y, x, c)] = f(data[g.index(n, y, x, c)]);
-    }
+    g.positions().for_each(|[n, y, x, c]| out[dense.index(n, y, x, c)] = f(data[g.index(n, y, x, c)]));
     (dense, out)
 }
 
@@ -283,7 +277,7 @@ impl<'a> Expected<'a> {
         let dense = Geometry::dense(case.layout, case.output_dims());
         let residuals = case.residual().zip(data.residual.as_ref());
         let g = case.output();
-        for [n, y, x, c] in g.positions() {
+        g.positions().try_for_each(|[n, y, x, c]| {
             let got = output[g.index(n, y, x, c)];
             let residual = residuals.map_or(0.0, |(g, r)| r[g.index(n, y, x, c)]);
             let i = dense.index(n, y, x, c);
@@ -312,11 +306,11 @@ impl<'a> Expected<'a> {
                     }
                 }
             };
-            if let Some(fault) = fault {
-                return Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, {fault}"));
+            match fault {
+                Some(fault) => Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, {fault}")),
+                None => Ok(()),
             }
-        }
-        Ok(())
+        })
     }
 }
 

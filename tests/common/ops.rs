@@ -217,9 +217,7 @@ impl OpData {
         };
         let mut fill = |g: &Geometry, value: &dyn Fn(&mut Random) -> f32| {
             let mut data = vec![f32::from_bits(SENTINEL); g.len];
-            for [n, y, x, c] in g.positions() {
-                data[g.index(n, y, x, c)] = value(&mut random);
-            }
+            g.positions().for_each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
             data
         };
         let input = fill(&case.input(), &special);
@@ -250,9 +248,7 @@ impl OpData {
         g.with_view_mut(&mut output, |out| plan.run_with(pool, &input, second.as_ref(), out, &mut scratch))
             .map_err(|e| format!("run: {e}"))?;
         let mut inside = vec![false; g.len];
-        for [n, y, x, c] in g.positions() {
-            inside[g.index(n, y, x, c)] = true;
-        }
+        g.positions().for_each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
         match (0..g.len).find(|&i| inside[i] == (output[i].to_bits() == SENTINEL)) {
             Some(i) if inside[i] => Err(format!("element {i} of the output slice was not written")),
             Some(i) => Err(format!("element {i} of the output slice is outside the view and was written")),
@@ -311,13 +307,13 @@ pub fn compare(case: &OpCase, data: &OpData, output: &[f32]) -> Result<(), Strin
     let (g, dense) = (case.output(), Geometry::dense(case.layout, case.output_dims()));
     if data.kind != Kind::Reals || rounds_once(&case.op) {
         let want = data.expected(case, |v| v).map_err(failed)?;
-        for [n, y, x, c] in g.positions() {
+        return g.positions().try_for_each(|[n, y, x, c]| {
             let (got, want) = (output[g.index(n, y, x, c)], want[dense.index(n, y, x, c)]);
-            if got.to_bits() != want.to_bits() && !(got.is_nan() && want.is_nan()) {
-                return Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, expected exactly {want}"));
+            if got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()) {
+                return Ok(());
             }
-        }
-        return Ok(());
+            Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, expected exactly {want}"))
+        });
     }
     // Higham, Accuracy and Stability of Numerical Algorithms, 3.1: a sum of k terms, each of one rounding at most, in any
     // order, is within gamma_k of the sum of magnitudes. With every sign positive the reference gives that sum (for an
@@ -337,18 +333,16 @@ pub fn compare(case: &OpCase, data: &OpData, output: &[f32]) -> Result<(), Strin
     };
     // One more for the division.
     let ku = (k + 1) as f64 / (1u64 << 24) as f64;
-    for [n, y, x, c] in g.positions() {
+    g.positions().try_for_each(|[n, y, x, c]| {
         let i = dense.index(n, y, x, c);
         let (got, want, bound) = (f64::from(output[g.index(n, y, x, c)]), want[i], ku / (1.0 - ku) * absolute[i]);
         // Not `error > bound`: a NaN must fail.
         let within = (got - want).abs() <= bound;
-        if !within {
-            return Err(format!(
-                "image {n}, row {y}, column {x}, channel {c} is {got}, expected {want:e} within {bound:e}"
-            ));
+        if within {
+            return Ok(());
         }
-    }
-    Ok(())
+        Err(format!("image {n}, row {y}, column {x}, channel {c} is {got}, expected {want:e} within {bound:e}"))
+    })
 }
 
 fn channels() -> impl Strategy<Value = usize> {
