@@ -445,11 +445,11 @@ fn plans_of_images_as_large_as_memory_are_made_at_once() {
     ];
     let (mut made, mut refused) = (0, 0);
     for (base, (what, grow)) in small.iter().flat_map(|s| grow.map(|g| (s, g))) {
+        let weights = vec![1.0; base.weight_len().unwrap()];
         // As much as tensors with that many channels may have, and less.
         for bit in (12..usize::BITS - 8).step_by(4) {
             let mut shape = *base;
             grow(&mut shape, 1 << bit);
-            let weights = vec![1.0; base.weight_len().unwrap()];
             let begun = std::time::Instant::now();
             for (layout, threads) in [(Layout::Nhwc, 1), (Layout::Nchw, 1), (Layout::Nhwc, 4), (Layout::Nchw, 4)] {
                 let options = Options::new().threads(threads).winograd(true);

@@ -362,6 +362,23 @@ fn a_shuffle_keeps_every_bit() {
     }
 }
 
+/// Kernels move a few channels of a group at a time, the last few once more: every remainder that there can be.
+#[test]
+fn a_shuffle_of_any_width_is_a_transposition() {
+    for isa in tiers() {
+        for (groups, per_group) in [2, 3, 4, 8].into_iter().flat_map(|g| (1..=40).map(move |n| (g, n))) {
+            let dims = Dims::new(1, 1, 3, groups * per_group);
+            let data: Vec<f32> = (0..3 * dims.c).map(|i| i as f32).collect();
+            let plan = ChannelShufflePlan::new(groups, dims, Layout::Nhwc, &Options::new().isa(isa)).unwrap();
+            let mut out = vec![f32::NAN; data.len()];
+            let input = View::dense(Layout::Nhwc, dims, &data).unwrap();
+            plan.run(&input, &mut ViewMut::dense(Layout::Nhwc, dims, &mut out).unwrap()).unwrap();
+            let want = |i: usize| data[i / dims.c * dims.c + i % groups * per_group + i % dims.c / groups];
+            assert!((0..out.len()).all(|i| out[i] == want(i)), "{isa}, {groups} groups of {per_group}");
+        }
+    }
+}
+
 /// A number that is anything from fine to hostile.
 fn number() -> impl Strategy<Value = usize> {
     prop_oneof![

@@ -1,8 +1,7 @@
-//! A block as a caller computes it who has plans for single operations only: tensors of his own between them, a plan of its own
-//! for the shuffle, and channels copied where a tensor is a concatenation of what no plan can write in place.
+//! A block as a caller computes it who has plans for single operations only: whole tensors between them, a plan for
+//! the shuffle too, and channels copied where a tensor is a concatenation of what no plan can write in place.
 
 use lightconv::parallel::Serial;
-
 use lightconv::{
     Activation, ChannelShufflePlan, Conv2dPlan, Conv2dShape, Dims, Epilogue, Error, Layout, Options, Residual, View,
     ViewMut,
@@ -13,7 +12,7 @@ pub type Port = (usize, usize, usize);
 
 enum Op {
     Conv { plan: Box<Conv2dPlan>, from: Port, residual: Option<Port>, to: Port },
-    Shuffle { plan: ChannelShufflePlan, from: usize, to: usize },
+    Shuffle { plan: ChannelShufflePlan, from: Port, to: Port },
     Copy { from: Port, to: Port },
 }
 
@@ -58,7 +57,7 @@ impl Separate {
 
     pub fn shuffle(&mut self, groups: usize, from: Port, to: Port) -> Result<(), Error> {
         let plan = ChannelShufflePlan::new(groups, self.dims[from.0], self.layout, &Options::new())?;
-        self.ops.push(Op::Shuffle { plan, from: from.0, to: to.0 });
+        self.ops.push(Op::Shuffle { plan, from, to });
         Ok(())
     }
 
@@ -69,10 +68,8 @@ impl Separate {
     pub fn run(&mut self) -> Result<(), Error> {
         let (layout, dims) = (self.layout, &self.dims);
         for op in &self.ops {
-            let to = match op {
-                Op::Conv { to, .. } | Op::Copy { to, .. } => to.0,
-                Op::Shuffle { to, .. } => *to,
-            };
+            let (Op::Conv { to, .. } | Op::Shuffle { to, .. } | Op::Copy { to, .. }) = op;
+            let to = to.0;
             let mut written = std::mem::take(&mut self.tensors[to]);
             let tensors = &self.tensors;
             let view = |&(t, first, count): &Port| View::dense(layout, dims[t], &tensors[t])?.channels(first, count);
@@ -83,7 +80,7 @@ impl Separate {
                     let mut output = output.channels(to.1, to.2)?;
                     plan.run_with(&Serial, &view(from)?, residual.as_ref(), &mut output, &mut self.scratch)?;
                 }
-                Op::Shuffle { plan, from, .. } => plan.run(&view(&(*from, 0, dims[*from].c))?, &mut output)?,
+                Op::Shuffle { plan, from, .. } => plan.run(&view(from)?, &mut output)?,
                 Op::Copy { from, to } => {
                     let source = &tensors[from.0];
                     let (i, o, map) = (dims[from.0].c, dims[to.0].c, dims[to.0].h * dims[to.0].w);

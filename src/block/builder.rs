@@ -353,7 +353,10 @@ impl<'a> Builder<'a> {
     /// cache. Its kernel walks down all of the image, faster than down some rows at a time, and the other step hides what
     /// reading from beyond the cache takes. Measured on Zen 4: 1 to 3 %. Only where memory is plenty.
     fn is_better_whole(&self, phase: &Phase) -> bool {
-        if self.options.strip_rows.is_none() && phase.steps.iter().all(|s| s.to.tensor == 1) {
+        if self.options.strip_rows.is_some() {
+            return false;
+        }
+        if phase.steps.iter().all(|s| s.to.tensor == 1) {
             return true;
         }
         let [first, _] = phase.steps.as_slice() else { return false };
@@ -364,7 +367,6 @@ impl<'a> Builder<'a> {
             && first.to.tensor > 1
             && first.is_depthwise()
             && bytes > self.caches.l2
-            && self.options.strip_rows.is_none()
             && self.options.strip_floats.is_none_or(|most| whole <= most / 2)
     }
 

@@ -267,7 +267,8 @@ macro_rules! slide {
         concat!(column!($kind 1 $rows; [$x 2] [$y 1]), end!($kind $rows $x),
             "tbz {ends:w}, #3, 7f\n", column!($kind 1 $rows; [$y 2]), "7:\n", end!($kind $rows $y))
     };
-    // Where a column of one output column's ends, nothing of the next has been loaded: it may not be there.
+    // After an input column that a single output column sees, there may be no other: nothing ahead is loaded there, so that the
+    // branch stands between whole columns of multiply-adds and not among loads.
     (2 2 inner) => {
         concat!(
             begin!(inner 2 A), "tbz {ends:w}, #2, 2f\n", column!(inner 2 2; [A 0]),
