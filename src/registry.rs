@@ -60,16 +60,16 @@ fn judge(p: &Problem, cap: Isa, name: Option<&str>) -> Vec<(&'static Kernel, Ver
         .collect()
 }
 
-/// Cost of a vector instruction of a tier beside one of the best tier at hand. A lower tier is chosen only where a
-/// better one has no kernel at all, so the differences are coarse.
+/// Cost of a vector instruction of a tier beside one of the best tier at hand: so high that a lower tier is chosen only where a
+/// better one has no kernel at all.
 fn penalty(isa: Isa, cap: Isa) -> f64 {
     if isa == cap {
         return 1.0;
     }
     match isa {
-        Isa::Scalar => 64.0,
-        Isa::Portable => 16.0,
-        _ => 4.0,
+        Isa::Scalar => 1e9,
+        Isa::Portable => 1e6,
+        _ => 1e3,
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) mod depthwise_carry_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod depthwise_padded_nchw;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod depthwise_planes_nchw;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]

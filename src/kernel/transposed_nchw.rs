@@ -10,8 +10,8 @@
 //!     rows of the output = output[..][channel]            (transpose)
 //! ```
 //!
-//! A block of LANES x LANES elements is transposed in registers, by `log2 LANES` rounds that part even from odd lanes of
-//! pairs: each round moves one bit of an element's number from lane to register. That is half a cycle per element with 16
+//! A block of LANES x LANES elements is transposed in registers, by `log2 LANES` rounds over pairs: each round moves one bit of
+//! an element's number from lane to register, in as many shuffles as there are vectors. That is half a cycle per element with 16
 //! lanes, beside `K / LANES` for each output and `KH * KW * C_out / LANES` for each input.
 //!
 //! Scratch: a band's inputs and outputs, at most half of the second cache unless one row takes more, and the kernel's own.
@@ -37,12 +37,28 @@ pub(crate) struct Matrix {
 /// A tier's transposition.
 pub(crate) type TransposeFn = unsafe fn(&Matrix);
 
-/// Transposes in blocks of `N` x `N`, where `N` is `LANES`.
+/// Transposes a block in registers by parting even from odd lanes.
+///
+/// # Safety
+/// The CPU has the tier of `V`.
+#[inline(always)]
+pub(crate) unsafe fn block<V: Vector, const N: usize>(mut x: [V; N]) -> [V; N] {
+    let mut bit = 1;
+    while bit < N {
+        let pairs = x;
+        // SAFETY: as the caller promises.
+        unroll!(i < N / 2 => { (x[i], x[i + N / 2]) = unsafe { pairs[2 * i].deinterleave(pairs[2 * i + 1]) }; });
+        bit *= 2;
+    }
+    x
+}
+
+/// Transposes in blocks of `N` x `N`, where `N` is `LANES`, by what transposes one of them.
 ///
 /// # Safety
 /// The CPU has the tier of `V`. Rows of `from` and of `to` are readable and writable, and do not overlap.
 #[inline(always)]
-pub(crate) unsafe fn transpose<V: Vector, const N: usize>(m: &Matrix) {
+pub(crate) unsafe fn transpose<V: Vector, const N: usize>(m: &Matrix, block: impl Fn([V; N]) -> [V; N]) {
     for r in (0..m.rows).step_by(N) {
         let rows = (m.rows - r).min(N);
         for c in (0..m.columns).step_by(N) {
@@ -61,13 +77,7 @@ pub(crate) unsafe fn transpose<V: Vector, const N: usize>(m: &Matrix) {
                         }
                     });
                 }
-                let mut bit = 1;
-                while bit < N {
-                    let mut y = [V::zero(); N];
-                    unroll!(i < N / 2 => { (y[i], y[i + N / 2]) = x[2 * i].deinterleave(x[2 * i + 1]); });
-                    x = y;
-                    bit *= 2;
-                }
+                x = block(x);
                 if rows == N && columns == N {
                     unroll!(i < N => { x[i].store(to.add(i * m.to_step)); });
                 } else {

@@ -6,8 +6,8 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_carry_nhwc;
-mod depthwise_nchw;
 mod depthwise_nhwc;
+mod depthwise_padded_nchw;
 mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
@@ -58,18 +58,14 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
     row("fewpixels_f32_nchw_r2c40_avx2", "fewpixels", Nchw, "2 pixels x 40 channels", 8, &igemm_few_pixels_nchw::R2C40),
-    row("dwshift_f32_nchw_k3s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S1),
-    row("dwshift_f32_nchw_k3s2r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K3S2),
-    row("dwshift_f32_nchw_k5s1r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K5S1),
-    row("dwshift_f32_nchw_k5s2r4p16_avx2", "dwshift", Nchw, "4 rows x 16 pixels", 8, &depthwise_nchw::K5S2),
+    row("dwpadded_f32_nchw_k3s1r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K3S1),
+    row("dwpadded_f32_nchw_k3s2r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K3S2),
+    row("dwpadded_f32_nchw_k5s1r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K5S1),
+    row("dwpadded_f32_nchw_k5s2r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K5S2),
+    row("dwpadded_f32_nchw_k7s1r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r6c16_avx2", "transposed", Nchw, "6 pixels x 16 channels", 8, &transposed_nchw::R6C16),
     row("transposed_f32_nchw_r3c24_avx2", "transposed", Nchw, "3 pixels x 24 channels", 8, &transposed_nchw::R3C24),
-    row("transposed_f32_nchw_k7s1r1p8c8_avx2", "transposed", Nchw, "1 row x 8 pixels x 8 channels", 8, &transposed_nchw::K7S1),
     row("transposed_f32_nchw_anyp8c8_avx2", "transposed", Nchw, "8 pixels x 8 channels", 8, &transposed_nchw::ANY),
-    row("dw_f32_nchw_k3s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K3S1),
-    row("dw_f32_nchw_k3s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K3S2),
-    row("dw_f32_nchw_k5s1r4p16_avx2", "dw", Nchw, "4 rows x 16 pixels", 8, &direct_nchw::K5S1),
-    row("dw_f32_nchw_k5s2r2p16_avx2", "dw", Nchw, "2 rows x 16 pixels", 8, &direct_nchw::K5S2),
     row("direct_f32_nchw_k3s1c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S2),
     row("direct_f32_nchw_anyc2r4p8_avx2", "direct", Nchw, "2 channels x 4 rows x 8 pixels", 8, &direct_nchw::ANY),

@@ -10,11 +10,11 @@ use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 #[target_feature(enable = "avx2,fma")]
 unsafe fn transpose(m: &Matrix) {
     // SAFETY: the caller's promise is the same.
-    unsafe { transposed_nchw::transpose::<F32x8, 8>(m) }
+    unsafe { transposed_nchw::transpose(m, |x| F32x8::transpose(x)) }
 }
 
 const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {
-    TransposedNchw { inner, transpose, cost: 1.0 }
+    TransposedNchw { inner, transpose, cost: 0.6 }
 }
 
 /// Implicit GEMM, 6 pixels x 16 channels.
@@ -22,9 +22,6 @@ pub(super) static R6C16: TransposedNchw = over(&igemm_nhwc::R6C16);
 
 /// Implicit GEMM, 3 pixels x 24 channels.
 pub(super) static R3C24: TransposedNchw = over(&igemm_nhwc::R3C24);
-
-/// Depthwise 7x7, stride 1: 8 pixels x 8 channels.
-pub(super) static K7S1: TransposedNchw = over(&depthwise_nhwc::K7S1);
 
 /// Depthwise of any size: 8 pixels x 8 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);

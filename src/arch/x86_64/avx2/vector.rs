@@ -1,6 +1,6 @@
 //! Eight lanes in a `ymm` register.
 
-use crate::vector::{Masked, Vector};
+use crate::vector::Vector;
 use core::arch::x86_64::*;
 
 /// A `ymm` register of eight lanes.
@@ -217,37 +217,31 @@ unsafe impl Vector for F32x8 {
     }
 }
 
-/// Some of the first lanes: their number, and their sign bits for `vmaskmovps`.
-#[derive(Clone, Copy)]
-pub(crate) struct First(usize, __m256i);
-
-// SAFETY: masked lanes are not accessed.
-unsafe impl Masked for F32x8 {
-    type Mask = First;
-
-    // Operations on four lanes take no less time.
-    type Half = Self;
-
+impl F32x8 {
+    /// Transposes a block. Lanes cross halves once only; three rounds of [`Vector::deinterleave`] would take twice as many shuffles.
+    ///
+    /// # Safety
+    /// The CPU has AVX2.
     #[inline(always)]
-    unsafe fn half(self) -> Self {
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn mask(n: usize) -> First {
+    pub(super) unsafe fn transpose(rows: [Self; 8]) -> [Self; 8] {
         // SAFETY: the CPU has AVX2.
-        unsafe { First(n, mask(0, n)) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_masked(p: *const f32, mask: First) -> Self {
-        // SAFETY: the CPU has AVX2; masked lanes do not fault.
-        unsafe { F32x8(_mm256_maskload_ps(p, mask.1)) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_masked(self, p: *mut f32, mask: First) {
-        // SAFETY: only lanes of the mask are written.
-        unsafe { self.store_first(p, mask.0) }
+        unsafe {
+            let r = rows.map(|row| row.0);
+            // Halves of rows four apart, then elements of two rows, then of four.
+            let near: [__m256; 4] = core::array::from_fn(|i| _mm256_permute2f128_ps::<0x20>(r[i], r[i + 4]));
+            let far: [__m256; 4] = core::array::from_fn(|i| _mm256_permute2f128_ps::<0x31>(r[i], r[i + 4]));
+            let four = |h: [__m256; 4]| {
+                let (a, b) = (_mm256_unpacklo_ps(h[0], h[1]), _mm256_unpacklo_ps(h[2], h[3]));
+                let (c, d) = (_mm256_unpackhi_ps(h[0], h[1]), _mm256_unpackhi_ps(h[2], h[3]));
+                [
+                    _mm256_shuffle_ps::<0b01_00_01_00>(a, b),
+                    _mm256_shuffle_ps::<0b11_10_11_10>(a, b),
+                    _mm256_shuffle_ps::<0b01_00_01_00>(c, d),
+                    _mm256_shuffle_ps::<0b11_10_11_10>(c, d),
+                ]
+            };
+            let ([a, b, c, d], [e, f, g, h]) = (four(near), four(far));
+            [a, b, c, d, e, f, g, h].map(F32x8)
+        }
     }
 }
