@@ -107,6 +107,9 @@ fn layers() -> Vec<Conv2dShape> {
         Conv2dShape::new(1, 17, 17, 32, 40, [1, 7]).pad_hw(0, 3),
         s(14, 28, 40, 33, 5).dilation(2).pad(4),
         s(14, 14, 128, 128, 3).groups(8).pad(1),
+        s(61, 57, 9, 9, 5).groups(9).pad(2),
+        s(60, 67, 8, 8, 3).groups(8).dilation(3).pad(3),
+        s(50, 52, 5, 5, 7).groups(5).pad(3),
         Conv2dShape::new_1d(1, 3000, 80, 96, 5).stride_hw(1, 2).pad_hw(0, 2),
     ]
 }
