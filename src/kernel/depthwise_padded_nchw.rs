@@ -42,6 +42,8 @@ pub(crate) struct Planes {
     pub in_row: usize,
     pub in_plane: usize,
     pub w: usize,
+    /// Rows of zeros above those that are copied.
+    pub top: usize,
     /// Where the first copied pixel goes, and the distances between rows, from even to odd columns, and between the two places
     /// that planes are copied to in turns.
     pub staged: *mut f32,
@@ -70,8 +72,8 @@ pub(crate) struct Planes {
 /// A micro-kernel for one kernel height, stride and number of rows.
 pub(crate) type Micro = unsafe fn(&Planes);
 
-/// Copies the rows of a plane.
-pub(crate) type Stage = unsafe fn(t: &Planes, from: *const f32, to: *mut f32);
+/// Copies some rows of a plane.
+pub(crate) type Stage = unsafe fn(t: &Planes, from: *const f32, to: *mut f32, rows: usize);
 
 /// The micro-kernel for kernels of `K` rows, stride `S` (1 or 2), blocks of `R` output rows x `NV` (1 or 2) vectors.
 ///
@@ -82,12 +84,15 @@ pub(crate) type Stage = unsafe fn(t: &Planes, from: *const f32, to: *mut f32);
 pub(crate) unsafe fn micro<V: Vector, const K: usize, const S: usize, const R: usize, const NV: usize>(t: &Planes) {
     // SAFETY: as the caller promises.
     unsafe {
-        (t.stage)(t, t.input, t.staged);
+        // A band is copied as it is computed, so that the cache that it comes from is asked for it little by little.
+        let at_once = t.other != 0 || t.dilation > 1;
+        let mut staged = if at_once { t.in_rows } else { 0 };
+        (t.stage)(t, t.input, t.staged, staged);
         let mut at = 0;
         for plane in 0..t.planes {
             let next = t.other - at;
             if plane + 1 < t.planes {
-                (t.stage)(t, t.input.add((plane + 1) * t.in_plane), t.staged.add(next));
+                (t.stage)(t, t.input.add((plane + 1) * t.in_plane), t.staged.add(next), t.in_rows);
             }
             let (first, out) = (t.first.add(at), t.out.add(plane * t.out_plane));
             let weights = t.weights.add(plane * (K * t.kw + 1));
@@ -95,6 +100,14 @@ pub(crate) unsafe fn micro<V: Vector, const K: usize, const S: usize, const R: u
                 let rows = if t.dilation == 1 { t.rows } else { (t.rows - image).div_ceil(t.dilation) };
                 let mut y = 0;
                 loop {
+                    if !at_once {
+                        // The rows of this block's windows and of the next one's.
+                        let end = ((y + 2 * R).min(rows.max(R)) - 1) * S + K;
+                        let end = end.saturating_sub(t.top).min(t.in_rows);
+                        let (from, to) = (t.input.add(staged * t.in_row), t.staged.add(staged * t.pitch));
+                        (t.stage)(t, from, to, end - staged);
+                        staged = end;
+                    }
                     let row = image + y * t.dilation;
                     block::<V, K, S, R, NV>(t, first.add(row * S * t.pitch), weights, out.add(row * t.out_row), rows);
                     if y + R >= rows {
@@ -113,9 +126,9 @@ pub(crate) unsafe fn micro<V: Vector, const K: usize, const S: usize, const R: u
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-pub(crate) unsafe fn stage<V: Vector, const S: usize>(t: &Planes, mut from: *const f32, mut to: *mut f32) {
+pub(crate) unsafe fn stage<V: Vector, const S: usize>(t: &Planes, mut from: *const f32, mut to: *mut f32, rows: usize) {
     let (whole, rest) = (t.w / (S * V::LANES), t.w % (S * V::LANES));
-    for _ in 0..t.in_rows {
+    for _ in 0..rows {
         // SAFETY: as the caller promises; a row's last vectors are moved back to its end, or load no more than is there.
         unsafe {
             if S == 1 {
@@ -433,6 +446,7 @@ impl DepthwisePadded {
                 in_row: i.row,
                 in_plane: i.channel,
                 w: s.w,
+                top,
                 staged: places.add(copied),
                 pitch,
                 phase: staging.phase,

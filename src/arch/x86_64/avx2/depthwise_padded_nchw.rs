@@ -14,9 +14,9 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const NV: usize>
 /// # Safety
 /// As [`depthwise_padded_nchw::stage`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32) {
+unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32, rows: usize) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_padded_nchw::stage::<F32x8, S>(t, from, to) }
+    unsafe { depthwise_padded_nchw::stage::<F32x8, S>(t, from, to, rows) }
 }
 
 /// For kernels of `K` rows: blocks of 4 to 8 rows x 8 pixels, or as `wide` has them.
