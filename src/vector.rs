@@ -108,7 +108,7 @@ pub(crate) unsafe trait Vector: Copy {
 ///
 /// # Safety
 /// As [`Vector`].
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) unsafe trait Masked: Vector {
     /// Some of the first lanes.
     type Mask: Copy;

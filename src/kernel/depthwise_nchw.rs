@@ -25,9 +25,10 @@
 //! vectors.
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 and 7 wide: 3x3 stride 1 86, 79, 84, 83
-//! and 69 % of peak; stride 2 45, 53, 54, 38 and 23 %; 5x5 stride 1 85, 81, 73, 88 and 76 %. AVX2, where weights are operands in
-//! memory, a shift takes two instructions and there are no half vectors: 3x3 stride 1 51, 51, 41, 45 and 39 %; stride 2 35, 27,
-//! 28 and 21 % at outputs 56 to 7 wide; 5x5 stride 1 60 % at 14, 53 at 7.
+//! and 69 % of peak; stride 2 45, 53, 54, 38 and 23 %; 5x5 stride 1 85, 81, 73, 88 and 76 %.
+//!
+//! AVX2, which has half the registers, no half vectors and shifts of two instructions, goes by
+//! [`super::depthwise_padded_nchw`].
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};

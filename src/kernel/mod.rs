@@ -41,7 +41,7 @@ macro_rules! unroll {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_carry_nhwc;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
 #[cfg(target_arch = "x86_64")]

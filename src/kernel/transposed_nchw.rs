@@ -37,10 +37,11 @@ pub(crate) struct Matrix {
 /// A tier's transposition.
 pub(crate) type TransposeFn = unsafe fn(&Matrix);
 
-/// Transposes a block in registers by parting even from odd lanes.
+/// Transposes a block in registers by parting even from odd lanes, where the tier has one shuffle for each.
 ///
 /// # Safety
 /// The CPU has the tier of `V`.
+#[cfg(feature = "avx512")]
 #[inline(always)]
 pub(crate) unsafe fn block<V: Vector, const N: usize>(mut x: [V; N]) -> [V; N] {
     let mut bit = 1;
