@@ -24,6 +24,7 @@
 //! another; dilated columns lie further apart, which costs nothing.
 //!
 //! A large plane is cut into bands, of which each block's rows are copied just before the block ahead of it is computed.
+//! Scratch: 16 KiB, or the rows of the largest block if they take more, 256 KiB at most.
 //!
 //! Registers with AVX2: R x NV accumulators, 4 to 8 rows of one vector on narrow maps and with K = 7, 4 to 6 rows of two otherwise;
 //! K = 3 to 7 weights, NV inputs: 16 at most. Loads per multiply-add: 3x3 with stride 1, R = 4, NV = 2, 15 for 24, of which half of
