@@ -189,6 +189,36 @@ fn every_shape_has_a_kernel_on_every_tier_and_the_choice_is_explained() {
     }
 }
 
+/// Kernels that copy planes sum in another order than the others, and strips of an image must give the bits of the whole: one
+/// that takes a shape takes it whatever its height.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn whether_planes_are_copied_does_not_depend_on_the_height() {
+    let mut copied = 0;
+    for isa in Isa::available().filter(|&i| runs_here(i)) {
+        for (k, kw, stride) in [(3, 3, 1), (3, 3, 2), (3, 1, 1), (5, 5, 1), (5, 5, 2), (5, 9, 1), (7, 7, 1)] {
+            for (dilation, w, c) in
+                [1, 2, 3, 8, 20, 64].iter().flat_map(|d| [1, 5, 8, 9, 20, 57, 300].map(|w| (*d, w, 8 + w % 3)))
+            {
+                let copies = [1, 2, 3, 7, 30, 100].map(|h| {
+                    let shape = Conv2dShape::new(1, h, w, c, c, [k, kw]).groups(c).stride(stride).dilation(dilation);
+                    let shape = shape.pad_hw(k / 2 * dilation, kw / 2 * dilation);
+                    let weights = vec![1.0; shape.weight_len().unwrap()];
+                    let options = Options::new().isa(isa);
+                    let plan = Conv2dPlan::new(&shape, Layout::Nchw, &weights, None, Epilogue::NONE, &options).unwrap();
+                    plan.kernel_name().starts_with("dwpadded")
+                });
+                assert_eq!(
+                    copies, [copies[0]; 6],
+                    "{isa}, {k}x{kw}, {stride}, {dilation}, {c} channels of {w} columns"
+                );
+                copied += usize::from(copies[0]);
+            }
+        }
+    }
+    assert_eq!(copied > 0, runs_here(Isa::Avx2) && Isa::Avx2.is_available());
+}
+
 #[test]
 fn rows_for_one_kind_of_cores_are_chosen_for_it_alone() {
     let choose = |shape: &Conv2dShape, layout, options: &Options<'_>| {

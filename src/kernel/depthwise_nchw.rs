@@ -513,18 +513,7 @@ impl Algorithm for DepthwiseNchw {
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
-        let s = &p.shape;
-        let mut packed = Aligned::new(s.groups * (p.k() + 1));
-        let mut out = packed.writer();
-        for c in 0..s.groups {
-            out.put(source.bias(c));
-            for ky in 0..s.kh {
-                for kx in 0..s.kw {
-                    out.put(source.weight(c, 0, ky, kx));
-                }
-            }
-        }
-        packed
+        source.depthwise(p.shape.groups, |tap| (tap / p.shape.kw, tap % p.shape.kw))
     }
 
     fn scratch_len(&self, _: &Problem) -> usize {
@@ -587,13 +576,7 @@ impl DepthwiseNchw {
                 weights: job.weights.add(first * (p.k() + 1)),
                 clamp: job.clamp,
             });
-            if let Some(f) = &job.finish {
-                for c in 0..planes {
-                    for y in rows.clone() {
-                        f.apply(out.add(c * o.channel + y * o.row), [image, y, 0, first + c], p.ow);
-                    }
-                }
-            }
+            job.finish_rows(image, first..first + planes, rows);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Depthwise convolution, channels before rows, multiplier 1, any padding and dilation: planes are copied with their padding.
+//! Depthwise convolution, channels before rows, multiplier 1, any padding, any dilation of stride 1: planes are copied with
+//! their padding.
 //!
 //! Vectors run along a row of the image, weights are scalars. Two things make that slow on small maps: rows end anywhere, so
 //! that loads at their ends need masks, and taps outside of the image need tests. So a plane is first copied into scratch,
@@ -8,13 +9,13 @@
 //! ```text
 //! for each plane, or band of rows of a large one
 //!     copy the input rows of the next one                               (stage)
-//!     for each block of R output rows, for each vector of the row       (block)
-//!         acc[R] = bias
+//!     for each block of R output rows, for each NV vectors of the row   (block, tile)
+//!         acc[R][NV] = bias
 //!         for each kernel column
 //!             w[K] = the column's weights, one lane to all
 //!             for each input row y of the block's windows
-//!                 x = staged[y][column]
-//!                 acc[r] += x * w[y - r * S]   for all r that meet there
+//!                 x[NV] = staged[y][column]
+//!                 acc[r][v] += x[v] * w[y - r * S]   for all r that meet there
 //!         clamp, store
 //! ```
 //!
@@ -31,6 +32,10 @@
 //! the ones askew cross a cache line and count twice. Bound by the multiply units, beside which a vector of the image is copied
 //! in one to two cycles, in four with stride 2, whose columns are parted by four shuffles; rows of 7, 14 and 28 leave an eighth of
 //! the lanes empty, and what a block and a plane begin and end with is a third of the time on 14 x 14, half on 7 x 7.
+//!
+//! AVX-512 shifts whole rows in registers instead ([`super::depthwise_nchw`]), of which it has twice as many, and NEON, whose four
+//! lanes leave none empty, goes down planes without a copy (`depthwise_planes_nchw`). Neither has been tried this way: there was
+//! no AVX-512 to measure on, and an emulator does not show what a cache gives.
 //!
 //! Measured 2026-11-28, one Zen 3 core (49.8 GMAC/s), AVX2, percent of peak: 3x3 stride 1 54, 51, 49, 40 and 30 on maps 112, 56, 28,
 //! 14 and 7 wide, dilated on 28 45; stride 2 27, 22, 24 and 17 from 112, 56, 28 and 14; 5x5 64, 60 and 49 on 28, 14 and 7, stride 2
@@ -261,7 +266,10 @@ unsafe fn add_column<V: Vector, const K: usize, const S: usize, const R: usize, 
         let mut w = [V::zero(); K];
         unroll!(ky < K => { w[ky] = V::splat(*weights.add(ky)); });
         unroll!(y < (R - 1) * S + K => {
-            let xs: [V; NV] = core::array::from_fn(|v| V::load(x.wrapping_add(v * pitch)));
+            let mut xs = [V::zero(); NV];
+            for v in 0..NV {
+                xs[v] = V::load(x.wrapping_add(v * pitch));
+            }
             add_row::<V, K, S, R, NV>(acc, xs, &w, y);
             x = x.wrapping_add(row_step);
         });
@@ -447,7 +455,6 @@ impl DepthwisePadded {
                 place.write_bytes(0, top * pitch);
                 place.add((top + in_rows) * pitch).write_bytes(0, (read - top - in_rows) * pitch);
             }
-            let out = job.output.add(image * o.image + planes.start * o.channel + rows.start * o.row);
             self.micros(p)[staging.block - LEAST_ROWS](&Planes {
                 planes: planes.len(),
                 input: job.input.wrapping_add(image * i.image + planes.start * i.channel + first * i.row),
@@ -464,7 +471,7 @@ impl DepthwisePadded {
                 steps,
                 row_step: pitch * s.dilation[0],
                 kw: s.kw,
-                out,
+                out: job.output.add(image * o.image + planes.start * o.channel + rows.start * o.row),
                 out_row: o.row,
                 out_plane: o.channel,
                 rows: rows.len(),
@@ -474,13 +481,7 @@ impl DepthwisePadded {
                 clamp: job.clamp,
                 stage: self.stage,
             });
-            if let Some(f) = &job.finish {
-                for (c, channel) in planes.enumerate() {
-                    for (r, y) in rows.clone().enumerate() {
-                        f.apply(out.add(c * o.channel + r * o.row), [image, y, 0, channel], p.ow);
-                    }
-                }
-            }
+            job.finish_rows(image, planes, rows);
         }
     }
 }
@@ -511,29 +512,14 @@ impl Algorithm for DepthwisePadded {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let Some(staging) = self.staging(p) else { return f64::INFINITY };
-        let dilation = s.dilation[0].min(p.oh);
-        let rows = (p.oh.div_ceil(dilation).next_multiple_of(staging.block) * dilation) as f64;
-        let vectors = p.ow.div_ceil(self.lanes) as f64;
-        let copied = p.oh.div_ceil(staging.band) as f64 * (staging.place / self.lanes) as f64;
         // The least of all that can compute a shape, however many rows of it: others sum in another order, and whether an image
-        // is computed at once or by strips must not show.
-        0.05 * (s.n * s.c_out) as f64 * (rows * vectors * (p.k() + 2) as f64 + 2.0 * copied)
+        // is computed at once or by strips must not show. So it is a fraction of the multiply-adds, of which others estimate them
+        // all at least.
+        0.05 * (s.n * s.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
-        let s = &p.shape;
-        let mut packed = Aligned::new(s.groups * (p.k() + 1));
-        let mut out = packed.writer();
-        for c in 0..s.groups {
-            out.put(source.bias(c));
-            for kx in 0..s.kw {
-                for ky in 0..s.kh {
-                    out.put(source.weight(c, 0, ky, kx));
-                }
-            }
-        }
-        packed
+        source.depthwise(p.shape.groups, |tap| (tap % p.shape.kh, tap / p.shape.kh))
     }
 
     fn scratch_len(&self, p: &Problem) -> usize {

@@ -149,15 +149,8 @@ impl DepthwisePlanes {
                 }
                 first += share;
             }
-            if let Some(f) = &job.finish {
-                for y in rows.clone() {
-                    // SAFETY: the row has just been written.
-                    unsafe {
-                        let out = job.output.add(image * o.image + c * o.channel + y * o.row);
-                        f.apply(out, [image, y, 0, c], p.ow);
-                    }
-                }
-            }
+            // SAFETY: the rows have just been written.
+            unsafe { job.finish_rows(image, c..c + count, rows.clone()) };
             c += count;
         }
     }

@@ -544,16 +544,8 @@ impl DirectNchw {
             }
             at += mr * (p.k() + 1);
         }
-        if let Some(f) = &job.finish {
-            for c in first * p.cg_out..(first + groups) * p.cg_out {
-                for y in y..y + count {
-                    // SAFETY: the row has just been written.
-                    unsafe {
-                        let out = job.output.add(image * o.image + c * o.channel + y * o.row);
-                        f.apply(out, [image, y, 0, c], p.ow);
-                    }
-                }
-            }
-        }
+        let channels = first * p.cg_out..(first + groups) * p.cg_out;
+        // SAFETY: the rows have just been written.
+        unsafe { job.finish_rows(image, channels, y..y + count) };
     }
 }

@@ -349,11 +349,7 @@ impl Algorithm for IgemmRowsNchw {
                             j += alike;
                         }
                     }
-                    if let Some(f) = &job.finish {
-                        for c in 0..s.c_out {
-                            f.apply(out.add(c * o.channel), [image, y, 0, c], p.ow);
-                        }
-                    }
+                    job.finish_rows(image, 0..s.c_out, y..y + 1);
                 }
             }
         }

@@ -228,6 +228,23 @@ pub(crate) struct Job<'a> {
     pub ring: Option<Ring>,
 }
 
+impl Job<'_> {
+    /// Finishes rows of some channels of an image, channels before rows, if there is that to do.
+    ///
+    /// # Safety
+    /// The rows have been written, and are nobody else's.
+    pub(crate) unsafe fn finish_rows(&self, image: usize, channels: Range<usize>, rows: Range<usize>) {
+        let (Some(f), o) = (&self.finish, self.output_strides) else { return };
+        for (c, y) in channels.flat_map(|c| rows.clone().map(move |y| (c, y))) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let out = self.output.add(image * o.image + c * o.channel + y * o.row);
+                f.apply(out, [image, y, 0, c], self.problem.ow);
+            }
+        }
+    }
+}
+
 /// An algorithm with its tile and its micro-kernels: everything that a registry row needs to run.
 pub(crate) trait Algorithm: Sync {
     /// Why it cannot compute this problem, if it cannot.

@@ -245,13 +245,7 @@ impl Algorithm for TransposedNchw {
                         columns: s.c_out,
                     });
                 }
-                if let Some(f) = &job.finish {
-                    for c in 0..s.c_out {
-                        for (r, y) in range.clone().enumerate() {
-                            f.apply(to.add(c * o.channel + r * o.row), [image, y, 0, c], p.ow);
-                        }
-                    }
-                }
+                job.finish_rows(image, 0..s.c_out, range);
             }
         }
     }

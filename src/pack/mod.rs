@@ -68,6 +68,21 @@ impl Source<'_> {
         self.weights[((o * self.cg_in + i) * self.kh + ky) * self.kw + kx]
     }
 
+    /// Depthwise filters of some channels: the bias, then all taps, whose row and column `tap` tells from their number.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn depthwise(&self, channels: usize, tap: impl Fn(usize) -> (usize, usize)) -> Aligned {
+        let taps = self.kh * self.kw;
+        let mut packed = Aligned::new(channels * (taps + 1));
+        let mut out = packed.writer();
+        for c in 0..channels {
+            out.put(self.bias(c));
+            for (ky, kx) in (0..taps).map(&tap) {
+                out.put(self.weight(c, 0, ky, kx));
+            }
+        }
+        packed
+    }
+
     /// Bias of output channel `o`. Never `-0.0`: kernels may leave out taps in the padding, and adding their zeros to a
     /// negative zero would change its sign.
     pub(crate) fn bias(&self, o: usize) -> f32 {

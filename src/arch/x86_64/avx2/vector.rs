@@ -226,22 +226,23 @@ impl F32x8 {
     pub(super) unsafe fn transpose(rows: [Self; 8]) -> [Self; 8] {
         // SAFETY: the CPU has AVX2.
         unsafe {
-            let r = rows.map(|row| row.0);
             // Halves of rows four apart, then elements of two rows, then of four.
-            let near: [__m256; 4] = core::array::from_fn(|i| _mm256_permute2f128_ps::<0x20>(r[i], r[i + 4]));
-            let far: [__m256; 4] = core::array::from_fn(|i| _mm256_permute2f128_ps::<0x31>(r[i], r[i + 4]));
-            let four = |h: [__m256; 4]| {
-                let (a, b) = (_mm256_unpacklo_ps(h[0], h[1]), _mm256_unpacklo_ps(h[2], h[3]));
-                let (c, d) = (_mm256_unpackhi_ps(h[0], h[1]), _mm256_unpackhi_ps(h[2], h[3]));
-                [
-                    _mm256_shuffle_ps::<0b01_00_01_00>(a, b),
-                    _mm256_shuffle_ps::<0b11_10_11_10>(a, b),
-                    _mm256_shuffle_ps::<0b01_00_01_00>(c, d),
-                    _mm256_shuffle_ps::<0b11_10_11_10>(c, d),
-                ]
-            };
-            let ([a, b, c, d], [e, f, g, h]) = (four(near), four(far));
-            [a, b, c, d, e, f, g, h].map(F32x8)
+            let mut out = rows;
+            for i in 0..4 {
+                out[i] = F32x8(_mm256_permute2f128_ps::<0x20>(rows[i].0, rows[i + 4].0));
+                out[i + 4] = F32x8(_mm256_permute2f128_ps::<0x31>(rows[i].0, rows[i + 4].0));
+            }
+            for i in [0, 4] {
+                let (a, b) =
+                    (_mm256_unpacklo_ps(out[i].0, out[i + 1].0), _mm256_unpacklo_ps(out[i + 2].0, out[i + 3].0));
+                let (c, d) =
+                    (_mm256_unpackhi_ps(out[i].0, out[i + 1].0), _mm256_unpackhi_ps(out[i + 2].0, out[i + 3].0));
+                out[i] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(a, b));
+                out[i + 1] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(a, b));
+                out[i + 2] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(c, d));
+                out[i + 3] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(c, d));
+            }
+            out
         }
     }
 }
