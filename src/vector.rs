@@ -13,9 +13,6 @@ pub(crate) unsafe trait Vector: Copy {
     /// Lanes in a register.
     const LANES: usize;
 
-    /// Whether [`Vector::shift_in`] costs less than an unaligned load.
-    const SHIFTS: bool;
-
     /// Whether multiply-adds take a lane of a register as operand, so that one load serves four of them.
     const TAKES_LANES: bool;
 

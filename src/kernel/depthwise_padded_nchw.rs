@@ -33,13 +33,17 @@
 //! in one to two cycles, in four with stride 2, whose columns are parted by four shuffles; rows of 7, 14 and 28 leave an eighth of
 //! the lanes empty, and what a block and a plane begin and end with is a third of the time on 14 x 14, half on 7 x 7.
 //!
-//! AVX-512 shifts whole rows in registers instead ([`super::depthwise_nchw`]), of which it has twice as many, and NEON, whose four
-//! lanes leave none empty, goes down planes without a copy (`depthwise_planes_nchw`). Neither has been tried this way: there was
-//! no AVX-512 to measure on, and an emulator does not show what a cache gives.
+//! AVX-512 shifts whole rows in registers where the padding is half the kernel ([`super::depthwise_nchw`]), which takes 0.5 to 0.9
+//! times as long. For other padding and dilated kernels it has this one, in vectors of eight lanes: loads of sixteen always lie
+//! across two cache lines, of eight every second time, and rows end in fewer empty lanes; 3x3 took the same time or a tenth longer
+//! with sixteen on maps of 28 and more, up to half as long again on smaller ones. NEON, whose four lanes leave none empty, goes
+//! down planes without a copy (`depthwise_planes_nchw`); what a cache gives does not show in an emulator.
 //!
 //! Measured 2026-11-28, one Zen 3 core (49.8 GMAC/s), AVX2, percent of peak: 3x3 stride 1 54, 51, 49, 40 and 30 on maps 112, 56, 28,
 //! 14 and 7 wide, dilated on 28 45; stride 2 27, 22, 24 and 17 from 112, 56, 28 and 14; 5x5 64, 60 and 49 on 28, 14 and 7, stride 2
-//! 44, 43 and 35; 7x7 76, 64 and 62 on 56, 28 and 14.
+//! 44, 43 and 35; 7x7 76, 64 and 62 on 56, 28 and 14. One Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 dilated by 2 63, 57 and 48 on 56,
+//! 28 and 14; without padding 59, 59 and 51 on 58, 30 and 16, stride 2 32, 30 and 32 on 113, 57 and 29; 5x5 without padding 76 and 67
+//! on 32 and 18; 7x7 89 on 56.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, opaque};
 use crate::pack::{Aligned, Source};
@@ -338,6 +342,8 @@ pub(crate) struct DepthwisePadded {
     /// Kernel rows, and stride.
     pub k: usize,
     pub stride: usize,
+    /// Columns of the narrowest outputs.
+    pub least_columns: usize,
     /// Micro-kernels for blocks of [`LEAST_ROWS`] rows and more: of one vector for narrow maps, of two for others.
     pub narrow: &'static [Micro],
     pub wide: &'static [Micro],
@@ -503,6 +509,8 @@ impl Algorithm for DepthwisePadded {
             Some("computes dilated kernels with stride 1 only")
         } else if s.padding.top.max(s.padding.bottom) > down || s.padding.left.max(s.padding.right) > across {
             Some("computes outputs that see the image")
+        } else if p.ow < self.least_columns {
+            Some("computes wider outputs")
         } else if self.row(p).is_none() {
             Some("computes blocks of rows that fit in the second cache with their padding")
         } else {

@@ -15,18 +15,16 @@
 //!         clamp, store
 //! ```
 //!
-//! With stride 2 two loads are split into even and odd columns. Taps further on are shifts of these, in registers; so
-//! they are for 5x5 with stride 1 on x86, where an unaligned load that touches two cache lines takes the time of three.
+//! With stride 2 two loads are split into even and odd columns; the tap further on is a shift of these, in registers.
 //! Rows outside the image are null pointers and left out; vectors that stick out left or right are loaded by mask, and
 //! only those. Groups are the inner loop, so that the addresses are found once for all of them.
 //!
 //! Registers: `MR * R * NV` accumulators, `NV` inputs, and for a depthwise 3x3 the nine weights; else one broadcast.
-//! Loads per multiply-add of a depthwise 3x3, R = 4, NV = 4: `6 * 5 / 144 = 0.2`. Half vectors on AVX-512: an
-//! unaligned load of a full one always touches two cache lines, of a half one every second time.
+//! Loads per multiply-add of 3x3 with MR = 4, R = 2, NV = 2: `4 * 3 * 2 / 144 = 0.17` of inputs, which lie askew and touch
+//! two cache lines where a full vector of AVX-512 does, and 0.25 to 0.5 of weights.
 //!
-//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: depthwise 3x3 stride 1 on maps 112, 56, 28 and 14 wide
-//! 66, 53, 54 and 48 % of peak; 3x3 stride 2 34 %; four channels per group 79 %, eight 83 %. Depthwise layers padded by
-//! half the kernel have `depthwise_nchw` there.
+//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: four channels per group 79 % of peak, eight 83 %. Depthwise
+//! layers with multiplier 1 have `depthwise_nchw` and `depthwise_padded_nchw` on x86.
 //!
 //! [`super::staged_nchw`] takes any kernel size, stride and dilation.
 
@@ -36,8 +34,8 @@ use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
 
-/// Most input rows of a block: `(R - 1) * S + K` for the largest of the instantiations, 5x5 with stride 2 and R = 4.
-pub(crate) const MOST_ROWS: usize = 11;
+/// Most input rows of a block: `(R - 1) * S + K` for the largest of the instantiations, 3x3 with stride 1 and R = 4.
+const MOST_ROWS: usize = 6;
 
 /// A block of output rows, for all groups.
 pub(crate) struct Tile {
@@ -136,8 +134,6 @@ pub(crate) unsafe fn micro<
             // The narrowest tile that reaches the end of the row.
             let vectors = (t.ow - x).div_ceil(V::LANES).min(NV);
             match vectors {
-                4 if NV >= 4 => tile::<V, K, S, MR, R, 4, ANYWHERE>(t, x),
-                3 if NV >= 3 => tile::<V, K, S, MR, R, 3, ANYWHERE>(t, x),
                 2 if NV >= 2 => tile::<V, K, S, MR, R, 2, ANYWHERE>(t, x),
                 _ => tile::<V, K, S, MR, R, 1, ANYWHERE>(t, x),
             }
@@ -215,7 +211,7 @@ unsafe fn block<
                                         V::splat(*weights.add((ky * K + kx) * MR + m))
                                     };
                                     for v in 0..NV {
-                                        let x = if S == 1 && (K <= 3 || !V::SHIFTS) {
+                                        let x = if S == 1 {
                                             // Columns of a vector end before those of the first output of the next one but for
                                             // their last taps; of the last two vectors some may be outside.
                                             let last = v + 1 == NV || (v + 2 == NV && kx + 1 == K);
@@ -278,7 +274,7 @@ unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize
     }
 }
 
-/// Lanes `n..` of `x`, then those of `next`; `n` is a constant where this is inlined.
+/// Lanes `n..` of `x`, then those of `next`; `n` is 0 or 1, and a constant where this is inlined.
 ///
 /// # Safety
 /// The CPU has the tier of `V`.
@@ -288,10 +284,7 @@ unsafe fn shift<V: Vector>(x: V, next: V, n: usize) -> V {
     unsafe {
         match n {
             0 => x,
-            1 => x.shift_in::<1>(next),
-            2 => x.shift_in::<2>(next),
-            3 => x.shift_in::<3>(next),
-            _ => x.shift_in::<4>(next),
+            _ => x.shift_in::<1>(next),
         }
     }
 }

@@ -11,8 +11,6 @@ pub(crate) struct F32x4(f32x4);
 unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
 
-    const SHIFTS: bool = false;
-
     const TAKES_LANES: bool = false;
 
     type Quad = *const f32;

@@ -12,8 +12,6 @@ pub(crate) struct F32x1(f32);
 unsafe impl Vector for F32x1 {
     const LANES: usize = 1;
 
-    const SHIFTS: bool = false;
-
     const TAKES_LANES: bool = false;
 
     type Quad = *const f32;

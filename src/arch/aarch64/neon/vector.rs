@@ -11,8 +11,6 @@ pub(crate) struct F32x4(float32x4_t);
 unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
 
-    const SHIFTS: bool = false;
-
     const TAKES_LANES: bool = true;
 
     type Quad = float32x4_t;

@@ -25,8 +25,6 @@ unsafe fn mask(lo: usize, hi: usize) -> __m256i {
 unsafe impl Vector for F32x8 {
     const LANES: usize = 8;
 
-    const SHIFTS: bool = true;
-
     const TAKES_LANES: bool = false;
 
     // One operation on either of two ports, where a permutation across halves is one or two on one port.

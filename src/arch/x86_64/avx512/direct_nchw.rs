@@ -20,50 +20,6 @@ unsafe fn any<const MR: usize, const R: usize, const NV: usize>(t: &Tile) {
     unsafe { staged_nchw::any::<F32x16, MR, R, NV>(t) }
 }
 
-/// Depthwise 3x3, stride 1: 4 rows x 32 pixels.
-pub(super) static K3S1: DirectNchw = DirectNchw {
-    lanes: 16,
-    k: 3,
-    stride: 1,
-    rows: 4,
-    micros: &[(1, micro::<3, 1, 1, 4, 2>)],
-    cost: 1.0,
-    ..DirectNchw::COMMON
-};
-
-/// Depthwise 3x3, stride 2: 2 rows x 32 pixels.
-pub(super) static K3S2: DirectNchw = DirectNchw {
-    lanes: 16,
-    k: 3,
-    stride: 2,
-    rows: 2,
-    micros: &[(1, micro::<3, 2, 1, 2, 2>)],
-    cost: 1.0,
-    ..DirectNchw::COMMON
-};
-
-/// Depthwise 5x5, stride 1: 4 rows x 32 pixels.
-pub(super) static K5S1: DirectNchw = DirectNchw {
-    lanes: 16,
-    k: 5,
-    stride: 1,
-    rows: 4,
-    micros: &[(1, micro::<5, 1, 1, 4, 2>)],
-    cost: 1.0,
-    ..DirectNchw::COMMON
-};
-
-/// Depthwise 5x5, stride 2: 2 rows x 32 pixels.
-pub(super) static K5S2: DirectNchw = DirectNchw {
-    lanes: 16,
-    k: 5,
-    stride: 2,
-    rows: 2,
-    micros: &[(1, micro::<5, 2, 1, 2, 2>)],
-    cost: 1.0,
-    ..DirectNchw::COMMON
-};
-
 /// Groups of few channels, 3x3, stride 1: 4 channels x 2 rows x 32 pixels.
 pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     lanes: 16,

@@ -41,8 +41,6 @@ unsafe fn align<const N: i32>(a: __m256, b: __m256) -> __m256 {
 unsafe impl Vector for Half {
     const LANES: usize = 8;
 
-    const SHIFTS: bool = true;
-
     const TAKES_LANES: bool = false;
 
     type Quad = *const f32;

@@ -7,6 +7,7 @@ use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_nchw;
 mod depthwise_nhwc;
+mod depthwise_padded_nchw;
 mod depthwise_strip_nhwc;
 mod direct_nchw;
 mod direct_nhwc;
@@ -64,14 +65,15 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwshift_f32_nchw_k3s2r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S2),
     row("dwshift_f32_nchw_k5s1r7p16_avx512", "dwshift", Nchw, "7 rows x 16 pixels", 16, &depthwise_nchw::K5S1),
     row("dwshift_f32_nchw_k5s2r7p16_avx512", "dwshift", Nchw, "7 rows x 16 pixels", 16, &depthwise_nchw::K5S2),
+    row("dwpadded_f32_nchw_k3s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K3S1),
+    row("dwpadded_f32_nchw_k3s2r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K3S2),
+    row("dwpadded_f32_nchw_k5s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K5S1),
+    row("dwpadded_f32_nchw_k5s2r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K5S2),
+    row("dwpadded_f32_nchw_k7s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
     row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
     row("transposed_f32_nchw_k7s1r1p8c16_avx512", "transposed", Nchw, "1 row x 8 pixels x 16 channels", 16, &transposed_nchw::K7S1),
     row("transposed_f32_nchw_anyp8c16_avx512", "transposed", Nchw, "8 pixels x 16 channels", 16, &transposed_nchw::ANY),
-    row("dw_f32_nchw_k3s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K3S1),
-    row("dw_f32_nchw_k3s2r2p32_avx512", "dw", Nchw, "2 rows x 32 pixels", 16, &direct_nchw::K3S2),
-    row("dw_f32_nchw_k5s1r4p32_avx512", "dw", Nchw, "4 rows x 32 pixels", 16, &direct_nchw::K5S1),
-    row("dw_f32_nchw_k5s2r2p32_avx512", "dw", Nchw, "2 rows x 32 pixels", 16, &direct_nchw::K5S2),
     row("direct_f32_nchw_k3s1c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S2),
     row("direct_f32_nchw_anyc4r4p16_avx512", "direct", Nchw, "4 channels x 4 rows x 16 pixels", 16, &direct_nchw::ANY),

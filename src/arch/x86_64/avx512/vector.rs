@@ -36,8 +36,6 @@ unsafe fn align<const N: i32>(a: __m512, b: __m512) -> __m512 {
 unsafe impl Vector for F32x16 {
     const LANES: usize = 16;
 
-    const SHIFTS: bool = true;
-
     const TAKES_LANES: bool = false;
 
     type Quad = *const f32;
