@@ -313,13 +313,23 @@ pub(crate) struct IgemmNhwc {
 /// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
 const FEW_CHANNELS: usize = 8;
 
+/// Ways of a set of the first cache.
+const WAYS: usize = 8;
+
+/// Whether the pixels of a tile lie a multiple of 4 KiB apart, and so share a set of the first cache.
+fn crowds(p: &Problem) -> bool {
+    p.layout == Layout::Nhwc && p.shape.c_in.wrapping_mul(p.shape.stride[1] * size_of::<f32>()).is_multiple_of(4096)
+}
+
 impl IgemmNhwc {
     /// Rows of a tile. Many rows spare loads of the panel from the second cache. A panel that stays in the first one
     /// needs no more rows than hide the latency of the multiply-add, and small tiles store their sums in smaller bursts,
     /// which the multiply-adds of the next tile cover; where they are one vector wide, the pointers of several taps weigh more.
+    /// More rows than a set has ways would come from the second cache at every step where all of them are of one set.
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len();
         let few = if p.cg_out <= self.lanes && !p.shape.is_pointwise() { 14 } else { 8 };
+        let most = if crowds(p) { most.min(WAYS) } else { most };
         if self.stays(p) { most.min(few) } else { most }
     }
 
@@ -389,11 +399,9 @@ impl IgemmNhwc {
         let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
         let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
         // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
-        // Pixels a multiple of 4 KiB apart share a set of the first cache, which has eight ways.
-        let evicts = self.mr(p) > 8 && (s.c_in * size_of::<f32>()).is_multiple_of(4096) && p.oh * p.ow > 8;
         // Two pixels do not hide that the pointers of every tap are loaded anew.
         let looks_up = self.mr(p) < 3 && !s.is_pointwise();
-        let slower = if evicts || looks_up { 1.1 } else { 1.0 };
+        let slower = if looks_up { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let taps = tiling.products / (p.oh * p.ow) as f64;
         let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;

@@ -21,19 +21,6 @@ pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     skips: true,
 };
 
-/// 6 pixels x 64 channels: no more rows than the first cache has ways, for pixels that lie a multiple of 4 KiB apart.
-pub(super) static R6C64: IgemmNhwc = IgemmNhwc {
-    lanes: 16,
-    micros: &[
-        micros!(micro; 1; 1 2 3 4 5 6),
-        micros!(micro; 2; 1 2 3 4 5 6),
-        micros!(micro; 3; 1 2 3 4 5 6),
-        micros!(micro; 4; 1 2 3 4 5 6),
-    ],
-    width: 1.0,
-    skips: true,
-};
-
 /// Half vectors, with the registers of AVX-512VL.
 ///
 /// # Safety

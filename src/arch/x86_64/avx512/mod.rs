@@ -41,7 +41,6 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r14c32_avx512", "igemm", Nhwc, "14 pixels x 32 channels", 16, &igemm_nhwc::R14C32),
-    row("igemm_f32_nhwc_r6c64_avx512", "igemm", Nhwc, "6 pixels x 64 channels", 16, &igemm_nhwc::R6C64),
     row("igemm_f32_nhwc_r8c24_avx512", "igemm", Nhwc, "8 pixels x 24 channels", 8, &igemm_nhwc::R8C24),
     row("igemm_f32_nhwc_r5c40_avx512", "igemm", Nhwc, "5 pixels x 40 channels", 8, &igemm_nhwc::R5C40),
     row("direct_f32_nhwc_i3s1r8c32_avx512", "direct", Nhwc, "8 pixels x 32 channels", 16, &direct_nhwc::C3S1),
