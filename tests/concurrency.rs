@@ -4,11 +4,11 @@ mod common;
 
 use common::case::{Backwards, Case, Geometry};
 use common::data::{Data, Kind};
-use common::rows::{cases, rows};
+use common::rows::{cases, rows, runs_here};
 use common::strategy::{accepted_cases, runner};
 use common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
-use lightconv::{Conv2dPlan, Error, Isa};
+use lightconv::{Conv2dPlan, Conv2dShape, Dims, Epilogue, Error, Isa, Layout, Options, View, ViewMut};
 use proptest::test_runner::TestCaseError;
 use std::cell::Cell;
 
@@ -73,6 +73,50 @@ fn results_are_the_same_bits_for_any_number_of_threads() {
     }
 }
 
+/// Layers of few tiles or few panels of output channels, which parts share.
+#[test]
+fn parts_that_share_a_panel_or_a_tile_compute_all_of_it() {
+    let mut cut = 0;
+    for (n, map, c_in, c_out, k, groups) in [
+        (1, 7, 256, 100, 1, 1),
+        (1, 7, 480, 240, 1, 3),
+        (1, 14, 48, 100, 3, 1),
+        (1, 14, 60, 240, 1, 3),
+        (2, 5, 200, 72, 1, 1),
+        (1, 1, 2048, 1000, 1, 1),
+        (1, 4, 1024, 40, 1, 1),
+        (1, 28, 96, 17, 1, 1),
+        (2, 9, 64, 52, 3, 4),
+    ] {
+        let shape = Conv2dShape::new(n, map, map, c_in, c_out, [k, k]).groups(groups).pad(k / 2);
+        let value = |i: usize| ((i * 2_654_435_761) % 1021) as f32 / 1021.0 - 0.5;
+        let weights: Vec<f32> = (0..shape.weight_len().unwrap()).map(value).collect();
+        let input: Vec<f32> = (0..n * map * map * c_in).map(value).collect();
+        for (isa, layout) in Isa::available().flat_map(|isa| [(isa, Layout::Nhwc), (isa, Layout::Nchw)]) {
+            if !runs_here(isa) {
+                continue;
+            }
+            let mut run = |parts: usize| {
+                let options = Options::new().isa(isa).threads(parts);
+                let plan = Conv2dPlan::new(&shape, layout, &weights, None, Epilogue::NONE, &options).unwrap();
+                let mut output = vec![f32::NAN; n * map * map * c_out];
+                let mut scratch = vec![f32::NAN; plan.scratch_len()];
+                let from = View::dense(layout, Dims { n, h: map, w: map, c: c_in }, &input).unwrap();
+                let mut to = ViewMut::dense(layout, Dims { n, h: map, w: map, c: c_out }, &mut output).unwrap();
+                plan.run_with(&Backwards(parts), &from, None, &mut to, &mut scratch).unwrap();
+                cut += usize::from(plan.threads() > 1);
+                (output.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), plan.kernel_name())
+            };
+            let (want, _) = run(1);
+            for parts in 2..=9 {
+                let (got, kernel) = run(parts);
+                assert!(got == want, "{kernel}: {parts} parts change the result of {shape:?}");
+            }
+        }
+    }
+    assert!(cut > 100, "{cut} plans were cut into parts");
+}
+
 #[test]
 fn one_plan_runs_on_many_threads_at_once() {
     let (here, _) = rows();
@@ -129,7 +173,6 @@ impl Parallel for Broken {
 
 #[test]
 fn a_pool_that_breaks_its_promise_does_no_harm() {
-    use lightconv::{Conv2dShape, Dims, Epilogue, Layout, Options, View, ViewMut};
     let shape = Conv2dShape::new(1, 32, 32, 32, 32, [3, 3]).pad(1);
     let weights = vec![1.0; shape.weight_len().unwrap()];
     let options = Options::new().threads(4);

@@ -22,9 +22,11 @@
 
 use super::igemm_nchw::finish_line;
 use super::igemm_nhwc::{IgemmNhwc, Tile};
+use super::igemm_tiling::Tiling;
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
+use core::ops::Range;
 
 /// The algorithm over a tier's micro-kernels of [`super::igemm_nhwc`].
 pub(crate) struct IgemmFewPixelsNchw {
@@ -112,16 +114,25 @@ impl Algorithm for IgemmFewPixelsNchw {
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let tiling = self.inner.fullest(job.problem);
+        for (panels, tiles) in self.inner.pieces(job.problem, &tiling, part) {
+            if !panels.is_empty() {
+                // SAFETY: as the caller promises; these are this part's own.
+                unsafe { self.piece(job, &tiling, panels, tiles) };
+            }
+        }
+    }
+}
+
+impl IgemmFewPixelsNchw {
+    /// Computes some panels of some tiles.
+    ///
+    /// # Safety
+    /// As [`Algorithm::run`].
+    unsafe fn piece(&self, job: &Job<'_>, tiling: &Tiling, panels: Range<usize>, tiles: Range<usize>) {
         let p = job.problem;
         let (s, i, o, inner) = (&p.shape, job.input_strides, job.output_strides, self.inner);
-        let tiling = inner.fullest(p);
         let (per_group, per_image, nr) = (inner.panels(p), tiling.tiles(), inner.nr());
-        let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
-        let (panels, tiles) = if inner.splits_panels(p, &tiling) {
-            (part.range(all_panels), 0..all_tiles)
-        } else {
-            (0..all_panels, part.range(all_tiles))
-        };
         let group_len = inner.group_len(p);
         let offsets = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
         let outputs = offsets.wrapping_add(inner.mr(p));

@@ -25,10 +25,12 @@
 //! gathering takes the rest (on x86 `transposed_nchw` does better); 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes
 //! of seven half vectors empty.
 
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
+use super::igemm_tiling::{Panels, Tiles, pieces};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
+use core::ops::Range;
 
 /// One tile for the micro-kernel, of one or several panels.
 pub(crate) struct Tile {
@@ -370,22 +372,41 @@ impl Algorithm for IgemmNchw {
     }
 
     fn units(&self, p: &Problem) -> usize {
-        if self.splits_panels(p) { p.shape.groups * self.panels(p) } else { p.shape.n * self.tiles(p.oh * p.ow).1 }
+        p.shape.n * self.tiles(p.oh * p.ow).1 * p.shape.groups * self.panels(p)
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
+        let panels = Panels { groups: p.shape.groups, vectors: self.panels(p), each: 1 };
+        let (lines, len) = lines(job);
+        let (vectors, per_line) = self.tiles(len);
+        let tiles = Tiles { lines: p.shape.n * lines, sizes: Shares::new(vectors, per_line) };
+        for (panels, tiles) in pieces(self.splits_panels(p), &panels, &tiles, part) {
+            if !panels.is_empty() {
+                // SAFETY: as the caller promises; these are this part's own.
+                unsafe { self.piece(job, panels, tiles) };
+            }
+        }
+    }
+}
+
+/// Lines of output pixels that lie side by side, and their length: the whole map, or a row of a strided view.
+fn lines(job: &Job<'_>) -> (usize, usize) {
+    let p = job.problem;
+    if job.output_strides.row == p.ow { (1, p.oh * p.ow) } else { (p.oh, p.ow) }
+}
+
+impl IgemmNchw {
+    /// Computes some panels of some tiles.
+    ///
+    /// # Safety
+    /// As [`Algorithm::run`].
+    unsafe fn piece(&self, job: &Job<'_>, panels: Range<usize>, tile_range: Range<usize>) {
+        let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
-        // Pixels of the output that lie side by side: the whole map, or a row of a strided view.
-        let (lines, len) = if o.row == p.ow { (1, p.oh * p.ow) } else { (p.oh, p.ow) };
+        let (lines, len) = lines(job);
         let direct = self.is_pointwise(p) && (i.row == s.w || lines > 1);
         let (vectors, tiles) = self.tiles(len);
-        let all_panels = s.groups * self.panels(p);
-        let (panels, tile_range) = if self.splits_panels(p) {
-            (part.range(all_panels), 0..s.n * lines * tiles)
-        } else {
-            (0..all_panels, part.range(s.n * lines * tiles))
-        };
         let group_len = self.group_len(p);
         let nr = self.micros.len() * self.lanes;
         let x = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
@@ -452,9 +473,7 @@ impl Algorithm for IgemmNchw {
             }
         }
     }
-}
 
-impl IgemmNchw {
     /// Gathers the inputs of `count` pixels for some of K.
     ///
     /// # Safety
@@ -467,7 +486,7 @@ impl IgemmNchw {
         pixel: usize,
         count: usize,
         width: usize,
-        ks: core::ops::Range<usize>,
+        ks: Range<usize>,
         to: *mut f32,
         runs: *mut Run,
     ) {

@@ -30,7 +30,7 @@
 //! channels on 56 x 56 99 %, with 256 on 14 x 14 108 % (taps in the padding count and cost little). AVX2: 97 %, 94 %, 93 %, 95 %, 97 %.
 
 use super::igemm_taps::Table;
-use super::igemm_tiling::Tiling;
+use super::igemm_tiling::{Panels, Piece, Tiling, most_pixels, pieces};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, opaque};
 use crate::pack::{Aligned, Source};
 use crate::tensor::{Layout, Strides};
@@ -313,14 +313,6 @@ pub(crate) struct IgemmNhwc {
 /// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
 const FEW_CHANNELS: usize = 8;
 
-/// Ways of a set of the first cache.
-const WAYS: usize = 8;
-
-/// Whether the pixels of a tile lie a multiple of 4 KiB apart, and so share a set of the first cache.
-fn crowds(p: &Problem) -> bool {
-    p.layout == Layout::Nhwc && p.shape.c_in.wrapping_mul(p.shape.stride[1] * size_of::<f32>()).is_multiple_of(4096)
-}
-
 impl IgemmNhwc {
     /// Rows of a tile. Many rows spare loads of the panel from the second cache. A panel that stays in the first one
     /// needs no more rows than hide the latency of the multiply-add, and small tiles store their sums in smaller bursts,
@@ -329,7 +321,7 @@ impl IgemmNhwc {
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len();
         let few = if p.cg_out <= self.lanes && !p.shape.is_pointwise() { 14 } else { 8 };
-        let most = if crowds(p) { most.min(WAYS) } else { most };
+        let most = most.min(most_pixels(p));
         if self.stays(p) { most.min(few) } else { most }
     }
 
@@ -410,7 +402,14 @@ impl IgemmNhwc {
 
     /// [`Algorithm::units`] for these tiles.
     pub(super) fn units_of(&self, p: &Problem, tiling: &Tiling) -> usize {
-        if self.splits_panels(p, tiling) { p.shape.groups * self.panels(p) } else { p.shape.n * tiling.tiles() }
+        p.shape.n * tiling.tiles() * p.shape.groups * self.panels(p)
+    }
+
+    /// What a part computes, in this order.
+    pub(super) fn pieces(&self, p: &Problem, tiling: &Tiling, part: Part) -> [Piece; 3] {
+        let vectors = p.cg_out.div_ceil(self.lanes);
+        let panels = Panels { groups: p.shape.groups, vectors, each: self.micros.len() };
+        pieces(self.splits_panels(p, tiling), &panels, &tiling.of_images(p.shape.n), part)
     }
 
     /// Length of a group's packed panels in floats. Not a sum over panels: blocks ask this anew for every few rows.
@@ -421,7 +420,7 @@ impl IgemmNhwc {
 
     /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
     /// operand, so that each thread streams its own share of them.
-    pub(super) fn splits_panels(&self, p: &Problem, tiling: &Tiling) -> bool {
+    fn splits_panels(&self, p: &Problem, tiling: &Tiling) -> bool {
         let s = &p.shape;
         let weights = s.c_out * p.k();
         let panels = s.groups * self.panels(p);
@@ -486,17 +485,26 @@ impl Algorithm for IgemmNhwc {
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let tiling = self.tiling(job.problem);
+        for (panels, tiles) in self.pieces(job.problem, &tiling, part) {
+            if !panels.is_empty() {
+                // SAFETY: as the caller promises; these are this part's own.
+                unsafe { self.piece(job, &tiling, panels, tiles) };
+            }
+        }
+    }
+}
+
+impl IgemmNhwc {
+    /// Computes some panels of some tiles.
+    ///
+    /// # Safety
+    /// As [`Algorithm::run`].
+    unsafe fn piece(&self, job: &Job<'_>, tiling: &Tiling, panels: Range<usize>, tiles: Range<usize>) {
         let p = job.problem;
         let s = &p.shape;
         // Divisions once here and not once per tile: of few channels, a tile takes no more time than a few dozen of them.
-        let tiling = self.tiling(p);
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
-        let (all_panels, all_tiles) = (s.groups * per_group, s.n * per_image);
-        let (panels, tiles) = if self.splits_panels(p, &tiling) {
-            (part.range(all_panels), 0..all_tiles)
-        } else {
-            (0..all_panels, part.range(all_tiles))
-        };
         let group_len = self.group_len(p);
         let full_panels = p.cg_out / nr;
         // SAFETY: pack() put the zeros after the panels.

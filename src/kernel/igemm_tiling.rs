@@ -1,7 +1,15 @@
-//! Which output pixels a tile of [`super::igemm_nhwc`] has.
+//! Which output pixels a tile of [`super::igemm_nhwc`] has, and which tiles and panels a part computes.
 
-use super::Shares;
+use super::{Part, Problem, Shares};
+use crate::tensor::Layout;
 use core::ops::Range;
+
+/// Most pixels of a tile: as many as a set of the first cache has ways, where they lie a multiple of 4 KiB apart, and so share
+/// one.
+pub(super) fn most_pixels(p: &Problem) -> usize {
+    let apart = p.shape.c_in.wrapping_mul(p.shape.stride[1] * size_of::<f32>());
+    if p.layout == Layout::Nhwc && apart.is_multiple_of(4096) { 8 } else { usize::MAX }
+}
 
 /// Lines of output pixels, each cut into tiles whose sizes differ by one at most.
 #[derive(Clone, Copy)]
@@ -33,8 +41,91 @@ impl Tiling {
         first + pixels.start..first + pixels.end
     }
 
+    /// The tiles of `images` images.
+    pub(super) fn of_images(&self, images: usize) -> Tiles {
+        Tiles { lines: images * self.lines, sizes: self.sizes }
+    }
+
     /// How many tiles from this one on are of its size, where all pixels are one line.
     pub(super) fn alike(&self, tile: usize) -> usize {
         self.sizes.alike(tile)
     }
+}
+
+/// The panels of output channels of all groups.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    pub groups: usize,
+    /// Vectors of a group, and of a panel; a group's last panel may have fewer.
+    pub vectors: usize,
+    pub each: usize,
+}
+
+impl Panels {
+    fn per_group(&self) -> usize {
+        self.vectors.div_ceil(self.each)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.groups * self.per_group()
+    }
+
+    /// The panel in which a place lies among all vectors of `tiles` tiles, panel by panel, and how many of its tiles are before.
+    fn locate(&self, place: usize, tiles: usize) -> (usize, usize) {
+        let (group, place) = (place / (self.vectors * tiles), place % (self.vectors * tiles));
+        let panel = place / (self.each * tiles);
+        let vectors = self.each.min(self.vectors - panel * self.each);
+        (group * self.per_group() + panel, (place - panel * self.each * tiles) / vectors)
+    }
+}
+
+/// The tiles of all images: lines of pixels, or of vectors of them, each cut alike.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    pub lines: usize,
+    pub sizes: Shares,
+}
+
+impl Tiles {
+    pub(super) fn count(&self) -> usize {
+        self.lines * self.sizes.of
+    }
+
+    /// The tile in which a place lies among all pixels of `panels` panels, tile by tile, and how many of its panels are before.
+    fn locate(&self, place: usize, panels: usize) -> (usize, usize) {
+        let line = self.sizes.units() * panels;
+        let (line, place) = (place / line, place % line);
+        let tile = self.sizes.find(place / panels);
+        let pixels = self.sizes.range(tile);
+        (line * self.sizes.of + tile, (place - pixels.start * panels) / pixels.len())
+    }
+}
+
+/// Panels, and the tiles that pass over them.
+pub(super) type Piece = (Range<usize>, Range<usize>);
+
+/// What a part computes, in this order; some may be none. Tiles and panels may be few, so that whole ones would leave a thread up
+/// to twice another's work: one that two parts share is divided between them, a tile by its panels, or a panel by its tiles where
+/// the work is cut `by_panels`.
+pub(super) fn pieces(by_panels: bool, panels: &Panels, tiles: &Tiles, part: Part) -> [Piece; 3] {
+    let (all_panels, all_tiles) = (panels.count(), tiles.count());
+    if by_panels {
+        let share = part.range(panels.groups * panels.vectors * all_tiles);
+        cut(all_tiles, panels.locate(share.start, all_tiles), panels.locate(share.end, all_tiles))
+    } else {
+        let share = part.range(tiles.lines * tiles.sizes.units() * all_panels);
+        cut(all_panels, tiles.locate(share.start, all_panels), tiles.locate(share.end, all_panels))
+            .map(|(tiles, panels)| (panels, tiles))
+    }
+}
+
+/// From one place to another, each some whole lines and `more` of the `all` elements of the next: the end of a line, whole ones,
+/// and the beginning of one.
+fn cut(all: usize, (first, skipped): (usize, usize), (last, more): (usize, usize)) -> [Piece; 3] {
+    const NONE: Piece = (0..0, 0..0);
+    if first == last {
+        return [(first..first + 1, skipped..more), NONE, NONE];
+    }
+    let whole = first + usize::from(skipped > 0);
+    [(first..whole, skipped..all), (whole..last, 0..all), (last..last + usize::from(more > 0), 0..more)]
 }

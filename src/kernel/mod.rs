@@ -186,6 +186,17 @@ impl Shares {
         Shares { each: units / of, more: units % of, of }
     }
 
+    /// How many units there are.
+    pub(crate) fn units(&self) -> usize {
+        self.each * self.of + self.more
+    }
+
+    /// The number of the share that a unit belongs to.
+    pub(crate) fn find(&self, unit: usize) -> usize {
+        let larger = self.more * (self.each + 1);
+        if unit < larger { unit / (self.each + 1) } else { self.more + (unit - larger) / self.each }
+    }
+
     /// How many shares from number `index` on are of its size.
     pub(crate) fn alike(&self, index: usize) -> usize {
         if index < self.more { self.more - index } else { self.of - index }
