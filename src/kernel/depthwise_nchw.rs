@@ -24,8 +24,9 @@
 //! multiply-adds on average, 3 to 4 loads, 4 shifts. Bound by the multiply units, and by empty lanes: `OW` over whole half
 //! vectors.
 //!
-//! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 and 7 wide: 3x3 stride 1 86, 79, 84, 83
-//! and 69 % of peak; stride 2 45, 53, 54, 38 and 23 %; 5x5 stride 1 85, 81, 73, 88 and 76 %.
+//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 and 7 wide: 3x3 stride 1 86, 79, 84, 83
+//! and 69 % of peak; stride 2 43, 53, 53 and 39 % from maps of 112 to 14; 5x5 stride 1 82, 74, 89 and 85 % from 56 to 7, stride 2
+//! 58, 67 and 61 % from 56, 28 and 14.
 //!
 //! Other padding, dilated kernels, and AVX2, which has half the registers, no half vectors and shifts of two instructions, go by
 //! [`super::depthwise_padded_nchw`].
@@ -243,16 +244,27 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
 ) {
     // SAFETY: as the caller promises: rows are inside the image or left out, columns outside are masked or zero.
     unsafe {
-        let mut acc = [[f.bias; NV]; R];
+        // Half vectors are multiplied two at a time: the sums of a row of one are too few to hide the latency of the multiply-add,
+        // so that those of odd kernel rows are their own.
+        let apart = V::LANES == V::Half::LANES && EDGE == FIRST | LAST;
+        let mut sums = [[[f.bias; NV]; R], [[V::zero(); NV]; R]];
         let mut p = t.input.wrapping_add(x * S);
         unroll!(y < (R - 1) * S + K => {
             if t.inside & (1 << y) != 0 {
                 let xs = vectors::<V, K, S, NV, EDGE>(p, edge);
-                add_row(&mut acc, f, &xs, y);
+                add_row(&mut sums, apart, f, &xs, y);
             }
             p = p.wrapping_add(t.in_row);
         });
         let _ = p;
+        let [mut acc, odd] = sums;
+        if apart {
+            unroll!(r < R => {
+                for v in 0..NV {
+                    acc[r][v] = acc[r][v].add(odd[r][v]);
+                }
+            });
+        }
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
             for y in acc.as_flattened_mut() {
@@ -277,19 +289,20 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
     }
 }
 
-/// Adds row `y` of the window, a constant where this is inlined.
+/// Adds row `y` of the window, a constant where this is inlined. `apart`: odd kernel rows to the second sums.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
 unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    acc: &mut [[V; NV]; R],
+    sums: &mut [[[V; NV]; R]; 2],
+    apart: bool,
     f: &Filter<V, K>,
     row: &Vectors<V, S, NV>,
     y: usize,
 ) {
     // SAFETY: as the caller promises.
-    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
+    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(sums, apart, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
 }
 
 /// Adds the inputs `x` of a row of outputs under column `kx` of the kernel.
@@ -298,7 +311,8 @@ unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, con
 /// As [`micro`].
 #[inline(always)]
 unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    acc: &mut [[V; NV]; R],
+    sums: &mut [[[V; NV]; R]; 2],
+    apart: bool,
     f: &Filter<V, K>,
     x: [V; NV],
     y: usize,
@@ -306,8 +320,10 @@ unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, 
 ) {
     unroll!(r < R => {
         if y >= r * S && y - r * S < K {
+            let ky = y - r * S;
+            let acc = &mut sums[usize::from(apart) & ky];
             // SAFETY: as the caller promises.
-            acc[r] = unsafe { mul_add_all(acc[r], x, f.weight(y - r * S, kx)) };
+            acc[r] = unsafe { mul_add_all(acc[r], x, f.weight(ky, kx)) };
         }
     });
 }
