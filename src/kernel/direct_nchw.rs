@@ -113,6 +113,7 @@ pub(crate) unsafe fn micro<
 >(
     t: &Tile,
 ) {
+    const { assert!((R - 1) * S + K <= MOST_ROWS) };
     let mut x = 0;
     while x < t.ow {
         let column = (x * S) as isize - t.left as isize;

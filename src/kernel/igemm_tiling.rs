@@ -104,12 +104,17 @@ impl Tiles {
 /// Panels, and the tiles that pass over them.
 pub(super) type Piece = (Range<usize>, Range<usize>);
 
+const NONE: Piece = (0..0, 0..0);
+
 /// What a part computes, in this order; some may be none. Tiles and panels may be few, so that whole ones would leave a thread up
 /// to twice another's work: one that two parts share is divided between them, a tile by its panels, or a panel by its tiles where
 /// the work is cut `by_panels`.
 pub(super) fn pieces(by_panels: bool, panels: &Panels, tiles: &Tiles, part: Part) -> [Piece; 3] {
     let (all_panels, all_tiles) = (panels.count(), tiles.count());
-    if by_panels {
+    if part.of == 1 {
+        // Blocks run a plan for every few rows: some dozens of divisions less.
+        [(0..all_panels, 0..all_tiles), NONE, NONE]
+    } else if by_panels {
         let share = part.range(panels.groups * panels.vectors * all_tiles);
         cut(all_tiles, panels.locate(share.start, all_tiles), panels.locate(share.end, all_tiles))
     } else {
@@ -122,7 +127,6 @@ pub(super) fn pieces(by_panels: bool, panels: &Panels, tiles: &Tiles, part: Part
 /// From one place to another, each some whole lines and `more` of the `all` elements of the next: the end of a line, whole ones,
 /// and the beginning of one.
 fn cut(all: usize, (first, skipped): (usize, usize), (last, more): (usize, usize)) -> [Piece; 3] {
-    const NONE: Piece = (0..0, 0..0);
     if first == last {
         return [(first..first + 1, skipped..more), NONE, NONE];
     }
