@@ -15,7 +15,7 @@
 //!         clamp, store
 //! ```
 //!
-//! With stride 2 two loads are split into even and odd columns; the tap further on is a shift of these, in registers.
+//! With stride 2 two loads are split into even and odd columns; taps further on are shifts of these, in registers.
 //! Rows outside the image are null pointers and left out; vectors that stick out left or right are loaded by mask, and
 //! only those. Groups are the inner loop, so that the addresses are found once for all of them.
 //!
@@ -34,8 +34,8 @@ use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
 
-/// Most input rows of a block: `(R - 1) * S + K` for the largest of the instantiations, 3x3 with stride 1 and R = 4.
-const MOST_ROWS: usize = 6;
+/// Most input rows of a block: `(R - 1) * S + K` for the largest of the instantiations, 5x5 with stride 1 and R = 4.
+const MOST_ROWS: usize = 8;
 
 /// A block of output rows, for all groups.
 pub(crate) struct Tile {
@@ -275,7 +275,7 @@ unsafe fn row_vectors<V: Vector, const K: usize, const S: usize, const NV: usize
     }
 }
 
-/// Lanes `n..` of `x`, then those of `next`; `n` is 0 or 1, and a constant where this is inlined.
+/// Lanes `n..` of `x`, then those of `next`; `n` is at most 2, and a constant where this is inlined.
 ///
 /// # Safety
 /// The CPU has the tier of `V`.
@@ -285,7 +285,8 @@ unsafe fn shift<V: Vector>(x: V, next: V, n: usize) -> V {
     unsafe {
         match n {
             0 => x,
-            _ => x.shift_in::<1>(next),
+            1 => x.shift_in::<1>(next),
+            _ => x.shift_in::<2>(next),
         }
     }
 }
