@@ -41,11 +41,13 @@ fn it_is_chosen_only_where_it_is_allowed_and_pays() {
             assert_eq!(yes.isa(), isa);
             let cost = yes.cost();
             assert!(2 * cost.performed_multiplies < cost.multiplies, "{cost:?}");
+            let grouped = plan(&layer(28, 256, 256).groups(8), layout, &allowed);
+            assert!(winograd::tile_of(grouped.kernel_name()).is_some(), "{}", grouped.kernel_name());
             for other in [
                 layer(28, 64, 64).stride(2),
                 layer(28, 64, 64).dilation(2),
                 layer(28, 64, 64).groups(64),
-                layer(28, 64, 64).groups(2),
+                layer(28, 64, 64).groups(16),
                 Conv2dShape::new(1, 28, 28, 64, 64, [1, 1]),
                 Conv2dShape::new(1, 28, 28, 64, 64, [3, 1]),
                 layer(28, 1, 64),
@@ -96,7 +98,12 @@ fn adversarial_data_stays_within_the_bound() {
     assert!(!kernels.is_empty());
     // Remainders of 1 to 6 rows and columns.
     let padding = Padding { top: 1, bottom: 1, left: 0, right: 2 };
-    let shapes = [layer(13, 19, 9), layer(16, 5, 17).padding(padding), Conv2dShape::new(2, 11, 17, 33, 5, [3, 3])];
+    let shapes = [
+        layer(13, 19, 9),
+        layer(16, 5, 17).padding(padding),
+        Conv2dShape::new(2, 11, 17, 33, 5, [3, 3]),
+        layer(13, 40, 34).groups(2),
+    ];
     for row in kernels {
         for shape in shapes {
             for (name, input, weight) in ADVERSARIAL {
@@ -104,8 +111,9 @@ fn adversarial_data_stays_within_the_bound() {
                 let mut data = Data::for_kernel(&case, Kind::Reals, Some(row.name()));
                 let g = case.input();
                 g.positions().for_each(|[n, y, x, c]| data.input[g.index(n, y, x, c)] = input([y, x, c]));
+                let of_group = shape.c_in / shape.groups;
                 for (at, w) in data.weights.iter_mut().enumerate() {
-                    *w = weight([at / 9 / shape.c_in, at / 9 % shape.c_in, at / 3 % 3, at % 3]);
+                    *w = weight([at / 9 / of_group, at / 9 % of_group, at / 3 % 3, at % 3]);
                 }
                 let result = data
                     .plan(&case, row.isa(), Some(row.name()))
@@ -120,8 +128,8 @@ fn adversarial_data_stays_within_the_bound() {
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for row in rows().0.into_iter().filter(|k| k.op() == "winograd") {
-        // Cut by tiles, and by output channels.
-        for shape in [layer(40, 24, 40), layer(12, 40, 200)] {
+        // Cut by tiles, by output channels, and by groups.
+        for shape in [layer(40, 24, 40), layer(12, 40, 200), layer(20, 100, 80).groups(5)] {
             let run = |parts: usize| {
                 let case = case(shape, row.layout(), parts);
                 let data = Data::for_kernel(&case, Kind::Reals, Some(row.name()));

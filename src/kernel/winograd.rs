@@ -1,4 +1,4 @@
-//! Winograd convolution: standard 3x3 layers of stride 1 with fewer multiplies, by changed arithmetic.
+//! Winograd convolution: 3x3 layers of stride 1 with fewer multiplies, by changed arithmetic; standard ones, and group by group.
 //!
 //! `F(m x m, 3 x 3)` makes a tile of `m x m` outputs from `(m + 2)^2` products per pair of channels where the direct form
 //! needs `9 m^2`: 2.25 times fewer for `m = 2`, 4 times for 4, 5.06 times for 6 (see [`super::winograd_points`]).
@@ -41,12 +41,14 @@
 //! the peak and transforms take the rest. 512 on 14 x 14: 157 with `m = 4`, bound by the weights, which come from memory
 //! (38 MB). NCHW is 3 to 11 % slower, for the transposing.
 
+use super::finish::Finish;
 use super::winograd_nchw::{StageInFn, StageOutFn};
 use super::winograd_points::{multiplies as multiplies_1d, weights};
 use super::winograd_run::Run;
 use super::winograd_tile::{InputFn, OutputFn, ProductFn};
 use super::{Algorithm, Job, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
+use crate::shape::Conv2dShape;
 use crate::tensor::Layout;
 
 /// The transforms of one size of tile.
@@ -126,7 +128,23 @@ pub(super) struct Sizes {
     pub bias: usize,
 }
 
+impl Sizes {
+    /// Floats of the packed weights: whole cache lines.
+    fn packed_len(&self) -> usize {
+        (self.bias + self.panels * self.nr + self.pitch).next_multiple_of(16)
+    }
+}
+
+/// Fewest channels of one of several groups. With eight, transforms and vectors that they do not fill took twice the direct form's time.
+const LEAST_OF_GROUP: usize = 16;
+
+/// The problem of one group.
+fn group(p: &Problem) -> Problem {
+    Problem { shape: Conv2dShape { c_in: p.cg_in, c_out: p.cg_out, groups: 1, ..p.shape }, ..p.clone() }
+}
+
 impl Winograd {
+    /// For one group, as all that follow.
     fn sizes(&self, p: &Problem) -> Sizes {
         let s = &p.shape;
         let (rows, columns) = (Axis::new(p.oh, self.tile), Axis::new(p.ow, self.tile));
@@ -184,8 +202,8 @@ impl Algorithm for Winograd {
                 Layout::Nchw => "computes NCHW",
             });
         }
-        if p.shape.groups != 1 {
-            return Some("computes one group");
+        if p.shape.groups != 1 && p.cg_in.min(p.cg_out) < LEAST_OF_GROUP {
+            return Some("computes one group, or groups of sixteen channels and more");
         }
         if let Some(reason) = p.differs_from(3, 1) {
             return Some(reason);
@@ -194,6 +212,8 @@ impl Algorithm for Winograd {
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
+        let groups = p.shape.groups;
+        let p = &group(p);
         let s = &p.shape;
         let z = self.sizes(p);
         let points = s.n as f64 * z.rows.points(self.tile) as f64 * z.columns.points(self.tile) as f64;
@@ -210,17 +230,17 @@ impl Algorithm for Winograd {
         let outputs = (6.0 + transposed) * points * vectors as f64;
         // Weights beyond the second cache come once per block, at what the products do not hide: about one multiply-add's time
         // per vector, and more where they come from memory.
-        let bytes = (z.panels * z.panel_len * size_of::<f32>()) as f64;
+        let bytes = (groups * z.panels * z.panel_len * size_of::<f32>()) as f64;
         let blocks = z.tiles.div_ceil(z.block) as f64;
         let vector = (self.lanes * size_of::<f32>()) as f64;
         let stream = if bytes > p.caches.l2 as f64 { bytes * blocks / vector } else { 0.0 };
         let stream = if bytes > LAST_CACHE { FROM_MEMORY * stream } else { stream };
-        products + inputs + outputs + stream
+        groups as f64 * (products + inputs + outputs) + stream
     }
 
     fn multiplies(&self, p: &Problem) -> Option<u64> {
         let s = &p.shape;
-        let z = self.sizes(p);
+        let z = self.sizes(&group(p));
         let (mut products, mut inputs, mut outputs) = (0u128, 0u128, 0u128);
         // Tiles of full size and the last one, on each axis.
         let axis = |a: &Axis| [((a.tiles - 1) as u128, self.tile), (1, a.class)];
@@ -234,15 +254,64 @@ impl Algorithm for Winograd {
             }
         }
         let (c_in, c_out) = (s.c_in as u128, s.c_out as u128);
-        let all = products.saturating_mul(c_in * c_out).saturating_add(inputs * c_in + outputs * c_out);
+        let all = products.saturating_mul(c_in * p.cg_out as u128).saturating_add(inputs * c_in + outputs * c_out);
         Some(u64::try_from(all).unwrap_or(u64::MAX))
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
+        let one = group(p);
+        let len = self.sizes(&one).packed_len();
+        let mut packed = Aligned::new(p.shape.groups * len);
+        for (g, out) in packed.as_mut_slice().chunks_mut(len).enumerate() {
+            let weights = &source.weights[g * p.cg_out * p.k()..][..p.cg_out * p.k()];
+            let bias = source.bias.map(|bias| &bias[g * p.cg_out..][..p.cg_out]);
+            self.pack_group(&one, &Source { weights, bias, ..*source }, out);
+        }
+        packed
+    }
+
+    fn scratch_len(&self, p: &Problem) -> usize {
+        // All parts of it start on a cache line, if the first does.
+        self.scratch(&self.sizes(&group(p))).iter().map(|n| n.next_multiple_of(16)).sum::<usize>() + 16
+    }
+
+    fn units(&self, p: &Problem) -> usize {
+        if p.shape.groups > 1 {
+            return p.shape.groups;
+        }
+        let z = self.sizes(p);
+        if self.splits_panels(p, &z) { z.panels } else { z.tiles }
+    }
+
+    unsafe fn run(&self, job: &Job<'_>, part: Part) {
+        let (p, i, o) = (job.problem, job.input_strides, job.output_strides);
+        let one = group(p);
+        let z = self.sizes(&one);
+        let (groups, part) =
+            if p.shape.groups > 1 { (part.range(p.shape.groups), Part { index: 0, of: 1 }) } else { (0..1, part) };
+        for g in groups {
+            let (first_in, first_out) = (g * p.cg_in, g * p.cg_out);
+            // Without a residual its strides are zero, and null stays null.
+            let residual = |f: Finish| f.residual.wrapping_add(first_out * f.residual_strides.channel);
+            let job = Job {
+                problem: &one,
+                weights: job.weights.wrapping_add(g * z.packed_len()),
+                input: job.input.wrapping_add(first_in * i.channel),
+                output: job.output.wrapping_add(first_out * o.channel),
+                finish: job.finish.map(|f| Finish { residual: residual(f), ..f }),
+                ..*job
+            };
+            // SAFETY: as the caller promises, for the channels of this group.
+            unsafe { self.run_group(&job, &z, part) };
+        }
+    }
+}
+
+impl Winograd {
+    /// Packs one group: [`Sizes::packed_len`] floats, zero before.
+    fn pack_group(&self, p: &Problem, source: &Source<'_>, out: &mut [f32]) {
         let s = &p.shape;
         let z = self.sizes(p);
-        let mut packed = Aligned::new(z.bias + z.panels * z.nr + z.pitch);
-        let out = packed.as_mut_slice();
         for o in 0..s.c_out {
             out[z.bias + o] = source.bias(o);
             let (panel, lane) = (o / z.nr, o % z.nr);
@@ -257,23 +326,14 @@ impl Algorithm for Winograd {
                 }
             }
         }
-        packed
     }
 
-    fn scratch_len(&self, p: &Problem) -> usize {
-        // All parts of it start on a cache line, if the first does.
-        self.scratch(&self.sizes(p)).iter().map(|n| n.next_multiple_of(16)).sum::<usize>() + 16
-    }
-
-    fn units(&self, p: &Problem) -> usize {
-        let z = self.sizes(p);
-        if self.splits_panels(p, &z) { z.panels } else { z.tiles }
-    }
-
-    unsafe fn run(&self, job: &Job<'_>, part: Part) {
-        let p = job.problem;
-        let z = self.sizes(p);
-        let (panels, tiles) = if self.splits_panels(p, &z) {
+    /// Computes a part of one group.
+    ///
+    /// # Safety
+    /// As [`Algorithm::run`].
+    unsafe fn run_group(&self, job: &Job<'_>, z: &Sizes, part: Part) {
+        let (panels, tiles) = if self.splits_panels(job.problem, z) {
             (part.range(z.panels), 0..z.tiles)
         } else {
             (0..z.panels, part.range(z.tiles))
@@ -282,12 +342,12 @@ impl Algorithm for Winograd {
             return;
         }
         let mut at = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
-        let [v, m, stage_in, stage_out] = self.scratch(&z).map(|n| {
+        let [v, m, stage_in, stage_out] = self.scratch(z).map(|n| {
             let this = at;
             at = at.wrapping_add(n.next_multiple_of(16));
             this
         });
-        let run = Run { kernel: self, job, z: &z, v, m, stage_in, stage_out };
+        let run = Run { kernel: self, job, z, v, m, stage_in, stage_out };
         let blocks = Shares::new(tiles.len(), tiles.len().div_ceil(z.block));
         for b in 0..tiles.len().div_ceil(z.block) {
             let block = blocks.range(b);

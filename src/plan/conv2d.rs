@@ -64,7 +64,8 @@ impl<'a> Options<'a> {
         self
     }
 
-    /// Whether Winograd's algorithm may be chosen, where it is estimated to be faster: for standard 3x3 layers of stride 1.
+    /// Whether Winograd's algorithm may be chosen, where it is estimated to be faster: for 3x3 layers of stride 1, standard or in
+    /// groups of 16 channels and more.
     /// It needs two to five times fewer multiplies, in another arithmetic: results differ from the direct form's by a
     /// multiple of its rounding errors (see `docs/design.md` for the bounds), and a NaN or an infinity in the input
     /// spreads to all outputs of the tiles that read it. Never chosen without this, unless [`kernel`](Self::kernel) names it.

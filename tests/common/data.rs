@@ -253,7 +253,8 @@ impl<'a> Expected<'a> {
             (true, true) => Sums::Bound(sums(case, data, f64::from)?, None),
             (false, _) => Sums::Bound(sums(case, data, f64::from)?, Some(magnitudes(case, data)?)),
         };
-        let roundings = data.tile.map_or(case.terms() + 3, |t| case.shape.c_in + winograd::roundings(t) + 1);
+        let roundings =
+            data.tile.map_or(case.terms() + 3, |t| case.shape.c_in / case.shape.groups + winograd::roundings(t) + 1);
         let reached = data.tile.filter(|_| data.kind == Kind::Specials).map(|t| reaches(case, data, t)).transpose()?;
         Ok(Expected { case, data, sums, roundings, reached })
     }

@@ -109,7 +109,7 @@ fn tiles(oh: usize, ow: usize, tile: usize) -> Vec<Tile> {
 }
 
 /// Calls `f` for every output with the largest magnitude that Winograd's algorithm handles on the way to it, which stands
-/// in the place of `|bias| + sum |x w|`: `|A^T| (sum over c of (|G| |w| |G^T|) * (|B^T| |d| |B|)) |A| + |bias|`.
+/// in the place of `|bias| + sum |x w|`: `|A^T| (sum over c of its group of (|G| |w| |G^T|) * (|B^T| |d| |B|)) |A| + |bias|`.
 ///
 /// `input` gives the magnitude of an input at image, row, column and channel; `f` gets that of an output.
 pub fn magnitudes(
@@ -144,8 +144,10 @@ pub fn magnitudes(
             .collect();
         for o in 0..s.c_out {
             let mut sums = vec![vec![vec![0.0; c + 2]; r + 2]; places.len()];
-            for (ch, inputs) in inputs.iter().enumerate() {
-                let w = &weights[(o * s.c_in + ch) * 9..][..9];
+            let of_group = s.c_in / s.groups;
+            let first = o / (s.c_out / s.groups) * of_group;
+            for (ch, inputs) in inputs[first..first + of_group].iter().enumerate() {
+                let w = &weights[(o * of_group + ch) * 9..][..9];
                 let w: Vec<_> = w.chunks(3).map(|w| [0, 1, 2].map(|i| f64::from(w[i].abs()))).collect();
                 let u = both_sides(&down.g, &w, &across.g);
                 for (sum, v) in sums.iter_mut().zip(inputs) {
