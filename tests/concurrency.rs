@@ -89,7 +89,7 @@ fn parts_that_share_a_panel_or_a_tile_compute_all_of_it() {
         (2, 9, 64, 52, 3, 4),
     ] {
         let shape = Conv2dShape::new(n, map, map, c_in, c_out, [k, k]).groups(groups).pad(k / 2);
-        let value = |i: usize| ((i * 2_654_435_761) % 1021) as f32 / 1021.0 - 0.5;
+        let value = |i: usize| (i.wrapping_mul(2_654_435_761) % 1021) as f32 / 1021.0 - 0.5;
         let weights: Vec<f32> = (0..shape.weight_len().unwrap()).map(value).collect();
         let input: Vec<f32> = (0..n * map * map * c_in).map(value).collect();
         for (isa, layout) in Isa::available().flat_map(|isa| [(isa, Layout::Nhwc), (isa, Layout::Nchw)]) {

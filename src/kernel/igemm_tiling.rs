@@ -7,7 +7,7 @@ use core::ops::Range;
 /// Most pixels of a tile: as many as a set of the first cache has ways, where they lie a multiple of 4 KiB apart, and so share
 /// one.
 pub(super) fn most_pixels(p: &Problem) -> usize {
-    let apart = p.shape.c_in.wrapping_mul(p.shape.stride[1] * size_of::<f32>());
+    let apart = p.shape.c_in.wrapping_mul(p.shape.stride[1]).wrapping_mul(size_of::<f32>());
     if p.layout == Layout::Nhwc && apart.is_multiple_of(4096) { 8 } else { usize::MAX }
 }
 
