@@ -230,7 +230,7 @@ impl Algorithm for Winograd {
         let outputs = (6.0 + transposed) * points * vectors as f64;
         // Weights beyond the second cache come once per block, at what the products do not hide: about one multiply-add's time
         // per vector, and more where they come from memory.
-        let bytes = (groups * z.panels * z.panel_len * size_of::<f32>()) as f64;
+        let bytes = groups as f64 * (z.panels * z.panel_len * size_of::<f32>()) as f64;
         let blocks = z.tiles.div_ceil(z.block) as f64;
         let vector = (self.lanes * size_of::<f32>()) as f64;
         let stream = if bytes > p.caches.l2 as f64 { bytes * blocks / vector } else { 0.0 };
