@@ -4,10 +4,12 @@
 mod common;
 
 use common::case::{Backwards, Case, Placement};
-use common::data::{Data, Expected, Kind, Random};
-use common::rows::{rows, runs_here};
+use common::data::{Data, Expected, Kind, Random, check};
+use common::rows::{cases, rows, runs_here};
+use common::strategy::{accepted_cases, runner};
 use common::winograd;
 use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Isa, Layout, Options, Padding, registry};
+use proptest::test_runner::TestCaseError;
 
 fn plan(shape: &Conv2dShape, layout: Layout, options: &Options<'_>) -> Conv2dPlan {
     let weights = vec![0.5; shape.weight_len().unwrap()];
@@ -122,6 +124,25 @@ fn adversarial_data_stays_within_the_bound() {
                 result.unwrap_or_else(|e| panic!("{}, {name}, {shape:?}: {e}", row.name()));
             }
         }
+    }
+}
+
+/// Few random layers have groups of so many channels that it computes them: here all have, with the views, epilogues and parts
+/// of other cases.
+#[test]
+fn groups_are_exact_on_integers_and_within_the_bound_on_reals() {
+    for row in rows().0.into_iter().filter(|k| k.op() == "winograd") {
+        let result = runner((cases() / 4).max(5)).run(&accepted_cases(row, 60_000), |mut case| {
+            let s = &mut case.shape;
+            (s.n, s.h, s.w, s.groups) = (s.n.min(2), s.h.min(12), s.w.min(12), 2 + s.c_in % 2);
+            (s.c_in, s.c_out) = (s.groups * (16 + s.c_in % 9), s.groups * (16 + s.c_out % 9));
+            for kind in [Kind::Integers, Kind::Reals, Kind::Specials] {
+                let plan = check(&case, kind, row.isa(), Some(row.name())).map_err(TestCaseError::fail)?;
+                assert_eq!((plan.kernel_name(), plan.isa()), (row.name(), row.isa()));
+            }
+            Ok(())
+        });
+        result.unwrap_or_else(|e| panic!("{}: {e}", row.name()));
     }
 }
 

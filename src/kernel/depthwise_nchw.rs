@@ -523,8 +523,8 @@ impl Algorithm for DepthwiseNchw {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        // The end of a row is computed in half vectors. Where it computes a shape it takes the least time of all, and for the
-        // reason that `depthwise_padded_nchw` gives is told from that by no number of rows.
+        // The end of a row is computed in half vectors. Less than all others, `depthwise_padded_nchw` included, which says why the
+        // number of rows must not matter.
         let vectors = p.ow.div_ceil(self.lanes / 2) as f64 / 2.0;
         0.05 * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
     }

@@ -33,10 +33,10 @@
 //! in one to two cycles, in four with stride 2, whose columns are parted by four shuffles; rows of 7, 14 and 28 leave an eighth of
 //! the lanes empty, and what a block and a plane begin and end with is a third of the time on 14 x 14, half on 7 x 7.
 //!
-//! AVX-512 shifts whole rows in registers where the padding is half the kernel ([`super::depthwise_nchw`]), which takes 0.5 to 0.9
+//! AVX-512 shifts whole rows in registers where the padding is half the kernel ([`super::depthwise_nchw`]), which takes 0.5 to 1.0
 //! times as long. For other padding and dilated kernels it has this one, in vectors of eight lanes: loads of sixteen always lie
-//! across two cache lines, of eight every second time, and rows end in fewer empty lanes; 3x3 took the same time or a tenth longer
-//! with sixteen on maps of 28 and more, up to half as long again on smaller ones. NEON, whose four lanes leave none empty, goes
+//! across two cache lines, of eight every second time, and rows end in fewer empty lanes; with sixteen, 3x3
+//! took 0.93 to 1.12 times as long on maps 14 wide and more, half as long again on 7. NEON, whose four lanes leave none empty, goes
 //! down planes without a copy (`depthwise_planes_nchw`); what a cache gives does not show in an emulator.
 //!
 //! Measured 2026-11-28, one Zen 3 core (49.8 GMAC/s), AVX2, percent of peak: 3x3 stride 1 54, 51, 49, 40 and 30 on maps 112, 56, 28,

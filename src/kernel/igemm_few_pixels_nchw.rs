@@ -116,10 +116,8 @@ impl Algorithm for IgemmFewPixelsNchw {
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let tiling = self.inner.fullest(job.problem);
         for (panels, tiles) in self.inner.pieces(job.problem, &tiling, part) {
-            if !panels.is_empty() {
-                // SAFETY: as the caller promises; these are this part's own.
-                unsafe { self.piece(job, &tiling, panels, tiles) };
-            }
+            // SAFETY: as the caller promises; these are this part's own.
+            unsafe { self.piece(job, &tiling, panels, tiles) };
         }
     }
 }

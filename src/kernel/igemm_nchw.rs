@@ -382,10 +382,8 @@ impl Algorithm for IgemmNchw {
         let (vectors, per_line) = self.tiles(len);
         let tiles = Tiles { lines: p.shape.n * lines, sizes: Shares::new(vectors, per_line) };
         for (panels, tiles) in pieces(self.splits_panels(p), &panels, &tiles, part) {
-            if !panels.is_empty() {
-                // SAFETY: as the caller promises; these are this part's own.
-                unsafe { self.piece(job, panels, tiles) };
-            }
+            // SAFETY: as the caller promises; these are this part's own.
+            unsafe { self.piece(job, panels, tiles) };
         }
     }
 }

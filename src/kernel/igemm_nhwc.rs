@@ -406,7 +406,7 @@ impl IgemmNhwc {
     }
 
     /// What a part computes, in this order.
-    pub(super) fn pieces(&self, p: &Problem, tiling: &Tiling, part: Part) -> [Piece; 3] {
+    pub(super) fn pieces(&self, p: &Problem, tiling: &Tiling, part: Part) -> impl Iterator<Item = Piece> + use<> {
         let vectors = p.cg_out.div_ceil(self.lanes);
         let panels = Panels { groups: p.shape.groups, vectors, each: self.micros.len() };
         pieces(self.splits_panels(p, tiling), &panels, &tiling.of_images(p.shape.n), part)
@@ -487,10 +487,8 @@ impl Algorithm for IgemmNhwc {
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let tiling = self.tiling(job.problem);
         for (panels, tiles) in self.pieces(job.problem, &tiling, part) {
-            if !panels.is_empty() {
-                // SAFETY: as the caller promises; these are this part's own.
-                unsafe { self.piece(job, &tiling, panels, tiles) };
-            }
+            // SAFETY: as the caller promises; these are this part's own.
+            unsafe { self.piece(job, &tiling, panels, tiles) };
         }
     }
 }

@@ -106,12 +106,17 @@ pub(super) type Piece = (Range<usize>, Range<usize>);
 
 const NONE: Piece = (0..0, 0..0);
 
-/// What a part computes, in this order; some may be none. Tiles and panels may be few, so that whole ones would leave a thread up
+/// What a part computes, in this order. Tiles and panels may be few, so that whole ones would leave a thread up
 /// to twice another's work: one that two parts share is divided between them, a tile by its panels, or a panel by its tiles where
 /// the work is cut `by_panels`.
-pub(super) fn pieces(by_panels: bool, panels: &Panels, tiles: &Tiles, part: Part) -> [Piece; 3] {
+pub(super) fn pieces(
+    by_panels: bool,
+    panels: &Panels,
+    tiles: &Tiles,
+    part: Part,
+) -> impl Iterator<Item = Piece> + use<> {
     let (all_panels, all_tiles) = (panels.count(), tiles.count());
-    if part.of == 1 {
+    let all = if part.of == 1 {
         // Blocks run a plan for every few rows: some dozens of divisions less.
         [(0..all_panels, 0..all_tiles), NONE, NONE]
     } else if by_panels {
@@ -121,11 +126,12 @@ pub(super) fn pieces(by_panels: bool, panels: &Panels, tiles: &Tiles, part: Part
         let share = part.range(tiles.lines * tiles.sizes.units() * all_panels);
         cut(all_panels, tiles.locate(share.start, all_panels), tiles.locate(share.end, all_panels))
             .map(|(tiles, panels)| (panels, tiles))
-    }
+    };
+    all.into_iter().filter(|(panels, tiles)| !panels.is_empty() && !tiles.is_empty())
 }
 
 /// From one place to another, each some whole lines and `more` of the `all` elements of the next: the end of a line, whole ones,
-/// and the beginning of one.
+/// and the beginning of one; some may be none.
 fn cut(all: usize, (first, skipped): (usize, usize), (last, more): (usize, usize)) -> [Piece; 3] {
     if first == last {
         return [(first..first + 1, skipped..more), NONE, NONE];
