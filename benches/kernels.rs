@@ -20,7 +20,7 @@ use std::time::Duration;
 const SHAPES: usize = 3;
 
 /// Layers of light networks, and what they are called here.
-fn candidates() -> [(&'static str, Conv2dShape); 16] {
+fn candidates() -> [(&'static str, Conv2dShape); 17] {
     let square = |pixels, c_in, c_out, k: usize| Conv2dShape::new(1, pixels, pixels, c_in, c_out, [k, k]).pad(k / 2);
     let depthwise = |pixels, c: usize, k: usize| square(pixels, c, c, k).groups(c);
     [
@@ -33,6 +33,7 @@ fn candidates() -> [(&'static str, Conv2dShape); 16] {
         ("dw5x5_28_120", depthwise(28, 120, 5)),
         ("dw5x5s2_56_72", depthwise(56, 72, 5).stride(2)),
         ("dw7x7_14_96", depthwise(14, 96, 7)),
+        ("dw7x7_56_96", depthwise(56, 96, 7)),
         ("dw3x3_28_64_m2", square(28, 64, 128, 3).groups(64)),
         ("g3x3_28_128_g32", square(28, 128, 128, 3).groups(32)),
         ("gpw_28_240_60_g3", square(28, 240, 60, 1).groups(3)),
