@@ -40,24 +40,26 @@ const LANES: [[i32; 16]; 3] = {
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn three(p: &Pixels) {
     let (len, most) = (3 * p.per_group, p.per_group - 8);
-    for pixel in 0..p.pixels {
+    let mut next = 0;
+    while next < len {
+        // The last ones are moved back, over channels already done.
+        let at = next.min(len - 16);
+        next += 16;
+        let first = (at / 3).min(most);
         // SAFETY: the eight neighbours end with the group at the latest, the sixteen outputs with the pixel.
         unsafe {
-            let (from, to) = (p.input.add(pixel * p.input_step), p.output.add(pixel * p.output_step));
-            let mut next = 0;
-            while next < len {
-                let at = next.min(len - 16);
-                next += 16;
-                let first = (at / 3).min(most);
-                let lanes = _mm512_loadu_si512(LANES[at % 3].as_ptr().cast());
-                let lanes = _mm512_add_epi32(lanes, _mm512_set1_epi32((at / 3 - first) as i32));
-                let row = |g: usize| _mm256_loadu_ps(from.add(g * p.per_group + first));
+            let lanes = _mm512_loadu_si512(LANES[at % 3].as_ptr().cast());
+            let lanes = _mm512_add_epi32(lanes, _mm512_set1_epi32((at / 3 - first) as i32));
+            let (mut from, mut to) = (p.input.add(first), p.output.add(at));
+            for _ in 0..p.pixels {
+                let row = |g: usize| _mm256_loadu_ps(from.add(g * p.per_group));
                 let low = _mm512_castpd_ps(_mm512_insertf64x4::<1>(
                     _mm512_castps_pd(_mm512_castps256_ps512(row(0))),
                     _mm256_castps_pd(row(1)),
                 ));
                 let high = _mm512_castps256_ps512(row(2));
-                _mm512_storeu_ps(to.add(at), _mm512_permutex2var_ps(low, lanes, high));
+                _mm512_storeu_ps(to, _mm512_permutex2var_ps(low, lanes, high));
+                (from, to) = (from.wrapping_add(p.input_step), to.wrapping_add(p.output_step));
             }
         }
     }
