@@ -78,6 +78,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// The even and the odd ones of the `2 * LANES` lanes of `self` and then `high`.
     unsafe fn deinterleave(self, high: Self) -> (Self, Self);
 
+    /// The lanes of `self` and `other` in turn, `2 * LANES` of them.
+    unsafe fn interleave(self, other: Self) -> (Self, Self);
+
     /// Lanes `N..` of `self`, then the first `N` of `next`; `N` is at most `LANES`.
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self;
 

@@ -1,12 +1,12 @@
 //! Channel shuffle: the channels as a matrix of `groups` rows, transposed.
 //!
-//! Channels last, the micro-kernel transposes every pixel; with the number of groups known it is blocks of fixed size,
-//! which the compiler makes the tier's permutations of; three groups, of which it makes poor ones, are by hand on AVX2,
-//! AVX-512 and NEON. Channels first, planes move as they are, and there is nothing
-//! to compute: rows are copied. Bound by the memory that holds the tensors.
+//! Channels last, the micro-kernel transposes every pixel: two, four and eight groups a vector of each at a time, which are
+//! interleaved by halves; three groups have kernels of their own on AVX2, AVX-512 and NEON. Channels first, planes move as they
+//! are, and there is nothing to compute: rows are copied. Bound by the memory that holds the tensors.
 
 use super::Part;
 use crate::tensor::{Dims, Layout, Strides};
+use crate::vector::Vector;
 
 /// Pixels of a row.
 pub(crate) struct Pixels {
@@ -25,18 +25,18 @@ pub(crate) type ShuffleFn = unsafe fn(&Pixels);
 /// Transposes the channels of every pixel.
 ///
 /// # Safety
-/// The CPU has the tier that this is inlined into; the pixels are readable and writable for `groups * per_group` floats
-/// and do not overlap.
+/// The CPU has the tier of `V`; the pixels are readable and writable for `groups * per_group` floats and do not overlap.
 #[inline(always)]
-pub(crate) unsafe fn pixels(p: &Pixels) {
+pub(crate) unsafe fn pixels<V: Vector>(p: &Pixels) {
     // SAFETY: as the caller promises.
     unsafe {
         match p.groups {
-            2 => interleave::<2>(p),
-            3 => interleave::<3>(p),
-            4 => interleave::<4>(p),
-            8 => interleave::<8>(p),
-            _ => any(p),
+            2 => interleave::<V, 2>(p),
+            4 => interleave::<V, 4>(p),
+            8 => interleave::<V, 8>(p),
+            // The compiler unrolls it.
+            3 => any(p, 3),
+            _ => any(p, p.groups),
         }
     }
 }
@@ -44,47 +44,45 @@ pub(crate) unsafe fn pixels(p: &Pixels) {
 /// # Safety
 /// As [`pixels`], with `G` groups.
 #[inline(always)]
-unsafe fn interleave<const G: usize>(p: &Pixels) {
+unsafe fn interleave<V: Vector, const G: usize>(p: &Pixels) {
     for pixel in 0..p.pixels {
         // SAFETY: the pixel has `G * per_group` floats, in the input and in the output, which do not overlap.
         unsafe {
             let from = p.input.add(pixel * p.input_step);
-            let rows = core::array::from_fn(|g| from.add(g * p.per_group));
-            weave::<G>(rows, p.per_group, p.output.add(pixel * p.output_step));
+            let mut rows = [from; G];
+            for g in 1..G {
+                rows[g] = from.add(g * p.per_group);
+            }
+            weave::<V, G>(rows, p.per_group, p.output.add(pixel * p.output_step));
         }
     }
 }
 
-/// `G` rows of `len` floats, which take turns in `to`. In blocks of fixed size, which the compiler makes permutations of
-/// registers of; the last block is moved back over floats already done.
+/// `G` rows of `len` floats, which take turns in `to`, a vector of each row at a time; the last ones are moved back over floats
+/// already done.
 ///
 /// # Safety
-/// The rows are readable for `len` floats, `to` writable for `G * len`, and does not overlap them.
+/// The CPU has the tier of `V`; the rows are readable for `len` floats, `to` writable for `G * len`, and does not overlap them.
 #[inline(always)]
-unsafe fn weave<const G: usize>(rows: [*const f32; G], len: usize, to: *mut f32) {
-    // SAFETY: blocks end at `len` at most.
+unsafe fn weave<V: Vector, const G: usize>(rows: [*const f32; G], len: usize, to: *mut f32) {
+    let mut j = 0;
+    // SAFETY: vectors end at `len` at most.
     unsafe {
-        let at = |j: usize| (rows.map(|row| row.add(j)), to.add(j * G));
-        let mut j = 0;
-        while len - j >= 16 {
-            let (rows, to) = at(j);
-            block::<G, 16>(rows, to);
-            j += 16;
+        while len - j >= V::LANES {
+            block::<V, G>(&rows, j, to);
+            j += V::LANES;
         }
-        if len - j > 8 && len >= 16 {
-            let (rows, to) = at(len - 16);
-            block::<G, 16>(rows, to);
-        } else if len > j && len >= 8 {
-            if len - j > 8 {
-                let (rows, to) = at(j);
-                block::<G, 8>(rows, to);
+        if len - j > V::Rest::LANES && len >= V::LANES {
+            block::<V, G>(&rows, len - V::LANES, to);
+        } else if len >= V::Rest::LANES {
+            while j < len {
+                block::<V::Rest, G>(&rows, j.min(len - V::Rest::LANES), to);
+                j += V::Rest::LANES;
             }
-            let (rows, to) = at(len - 8);
-            block::<G, 8>(rows, to);
         } else {
             while j < len {
-                for (g, row) in rows.iter().enumerate() {
-                    *to.add(j * G + g) = *row.add(j);
+                for g in 0..G {
+                    *to.add(j * G + g) = *rows[g].add(j);
                 }
                 j += 1;
             }
@@ -92,37 +90,44 @@ unsafe fn weave<const G: usize>(rows: [*const f32; G], len: usize, to: *mut f32)
     }
 }
 
-/// As [`weave`], of `B` floats.
+/// As [`weave`], of one vector of each row, from element `j` on.
 ///
 /// # Safety
-/// As [`weave`].
+/// As [`weave`]; `G` is a power of two.
 #[inline(always)]
-unsafe fn block<const G: usize, const B: usize>(rows: [*const f32; G], to: *mut f32) {
-    let mut from = [[0.0; B]; G];
-    for g in 0..G {
-        // SAFETY: an array of floats is aligned as one of them.
-        from[g] = unsafe { *rows[g].cast::<[f32; B]>() };
-    }
-    // SAFETY: as above; nothing else refers to these floats.
-    let to = unsafe { &mut *to.cast::<[[f32; G]; B]>() };
-    for j in 0..B {
+unsafe fn block<V: Vector, const G: usize>(rows: &[*const f32; G], j: usize, to: *mut f32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut x = [V::zero(); G];
         for g in 0..G {
-            to[j][g] = from[g][j];
+            x[g] = V::load(rows[g].add(j));
+        }
+        // A vector of one half of them with its counterpart of the other half, until neighbours come from all rows.
+        let mut mixed = 1;
+        while mixed < G {
+            let halves = x;
+            for g in 0..G / 2 {
+                (x[2 * g], x[2 * g + 1]) = halves[g].interleave(halves[g + G / 2]);
+            }
+            mixed *= 2;
+        }
+        for g in 0..G {
+            x[g].store(to.add(j * G + g * V::LANES));
         }
     }
 }
 
 /// # Safety
-/// As [`pixels`].
+/// As [`pixels`], with so many groups.
 #[inline(always)]
-unsafe fn any(p: &Pixels) {
+unsafe fn any(p: &Pixels, groups: usize) {
     for pixel in 0..p.pixels {
         // SAFETY: the pixel has `groups * per_group` floats.
         unsafe {
             let (from, to) = (p.input.add(pixel * p.input_step), p.output.add(pixel * p.output_step));
             for j in 0..p.per_group {
-                for g in 0..p.groups {
-                    *to.add(j * p.groups + g) = *from.add(g * p.per_group + j);
+                for g in 0..groups {
+                    *to.add(j * groups + g) = *from.add(g * p.per_group + j);
                 }
             }
         }
@@ -148,15 +153,15 @@ pub(crate) type PairsFn = unsafe fn(&Pairs);
 /// The concatenation of two tensors, shuffled in two groups: their channels take turns.
 ///
 /// # Safety
-/// The CPU has the tier that this is inlined into; the pixels of the inputs are readable for `channels` floats, those of
+/// The CPU has the tier of `V`; the pixels of the inputs are readable for `channels` floats, those of
 /// the output writable for twice as many, and do not overlap the others.
 #[inline(always)]
-pub(crate) unsafe fn pairs(p: &Pairs) {
+pub(crate) unsafe fn pairs<V: Vector>(p: &Pairs) {
     for pixel in 0..p.pixels {
         // SAFETY: as the caller promises.
         unsafe {
             let rows = [p.first.add(pixel * p.first_step), p.second.add(pixel * p.second_step)];
-            weave::<2>(rows, p.channels, p.output.add(pixel * p.output_step));
+            weave::<V, 2>(rows, p.channels, p.output.add(pixel * p.output_step));
         }
     }
 }

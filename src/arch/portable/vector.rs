@@ -121,6 +121,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0.to_array(), other.0.to_array());
+        (F32x4(f32x4::new([a, e, b, f])), F32x4(f32x4::new([c, g, d, h])))
+    }
+
+    #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         let (a, b) = (self.0.to_array(), next.0.to_array());
         let lane = |i: usize| if i < 4 { a[i] } else { b[i & 3] };

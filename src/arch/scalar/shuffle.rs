@@ -1,17 +1,18 @@
 //! Channel shuffle: see [`crate::kernel::shuffle`].
 
+use super::vector::F32x1;
 use crate::kernel::shuffle::{self, Pairs, Pixels};
 
 /// # Safety
 /// As [`shuffle::pixels`].
 pub(super) unsafe fn pixels(p: &Pixels) {
     // SAFETY: the caller's promise is the same.
-    unsafe { shuffle::pixels(p) }
+    unsafe { shuffle::pixels::<F32x1>(p) }
 }
 
 /// # Safety
 /// As [`shuffle::pairs`].
 pub(super) unsafe fn pairs(p: &Pairs) {
     // SAFETY: the caller's promise is the same.
-    unsafe { shuffle::pairs(p) }
+    unsafe { shuffle::pairs::<F32x1>(p) }
 }

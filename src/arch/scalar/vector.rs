@@ -112,6 +112,11 @@ unsafe impl Vector for F32x1 {
     }
 
     #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        (self, other)
+    }
+
+    #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         if N == 0 { self } else { next }
     }

@@ -3,6 +3,7 @@
 //! Three groups, the usual number of ShuffleNet V1, are written by hand: there is an instruction that stores the lanes of three
 //! registers in turn, but the compiler does not make it of the general loop.
 
+use super::vector::F32x4;
 use crate::kernel::shuffle::{self, Pairs, Pixels};
 use core::arch::aarch64::{float32x4x3_t, vld1q_f32, vst3q_f32};
 
@@ -11,7 +12,7 @@ use core::arch::aarch64::{float32x4x3_t, vld1q_f32, vst3q_f32};
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn pixels(p: &Pixels) {
     // SAFETY: the caller's promise is the same.
-    unsafe { if p.groups == 3 && p.per_group >= 4 { three(p) } else { shuffle::pixels(p) } }
+    unsafe { if p.groups == 3 && p.per_group >= 4 { three(p) } else { shuffle::pixels::<F32x4>(p) } }
 }
 
 /// # Safety
@@ -41,5 +42,5 @@ unsafe fn three(p: &Pixels) {
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn pairs(p: &Pairs) {
     // SAFETY: the caller's promise is the same.
-    unsafe { shuffle::pairs(p) }
+    unsafe { shuffle::pairs::<F32x4>(p) }
 }

@@ -153,6 +153,12 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        // SAFETY: the CPU has NEON.
+        unsafe { (F32x4(vzip1q_f32(self.0, other.0)), F32x4(vzip2q_f32(self.0, other.0))) }
+    }
+
+    #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         // SAFETY: the CPU has NEON.
         unsafe {

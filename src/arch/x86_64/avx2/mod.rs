@@ -18,7 +18,7 @@ mod igemm_nchw;
 mod igemm_nhwc;
 mod igemm_rows_nchw;
 mod pool;
-mod shuffle;
+pub(super) mod shuffle;
 mod transposed_nchw;
 mod vector;
 mod winograd;

@@ -5,6 +5,7 @@
 //! where it is needed, and the three stores are blends of three such registers. 3 loads, 3 permutations and 6 blends for 24
 //! channels; what the compiler makes of the general loop moves every fourth one by itself.
 
+use super::vector::F32x8;
 use crate::kernel::shuffle::{self, Pairs, Pixels};
 use core::arch::x86_64::{
     __m256i, _mm256_blend_ps, _mm256_loadu_ps, _mm256_permutevar8x32_ps, _mm256_setr_epi32, _mm256_storeu_ps,
@@ -15,13 +16,13 @@ use core::arch::x86_64::{
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn pixels(p: &Pixels) {
     // SAFETY: the caller's promise is the same.
-    unsafe { if p.groups == 3 && p.per_group >= 8 { three(p) } else { shuffle::pixels(p) } }
+    unsafe { if p.groups == 3 && p.per_group >= 8 { three(p) } else { shuffle::pixels::<F32x8>(p) } }
 }
 
 /// # Safety
 /// As [`shuffle::pixels`], with three groups of at least eight channels.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn three(p: &Pixels) {
+pub(in crate::arch::x86_64) unsafe fn three(p: &Pixels) {
     // Lane `l` of group `g`: the channel `k` with `3 k + g = l` modulo 8.
     let lanes: [__m256i; 3] = [
         _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5),
@@ -55,5 +56,5 @@ unsafe fn three(p: &Pixels) {
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn pairs(p: &Pairs) {
     // SAFETY: the caller's promise is the same.
-    unsafe { shuffle::pairs(p) }
+    unsafe { shuffle::pairs::<F32x8>(p) }
 }

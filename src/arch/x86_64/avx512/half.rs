@@ -161,6 +161,17 @@ unsafe impl Vector for Half {
     }
 
     #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        // SAFETY: the CPU has AVX2. Within halves first.
+        unsafe {
+            let low = _mm256_unpacklo_ps(self.0, other.0);
+            let high = _mm256_unpackhi_ps(self.0, other.0);
+            let halves = (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high));
+            (Half(halves.0), Half(halves.1))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         // SAFETY: the CPU has AVX-512VL.
         unsafe { Half(align::<N>(self.0, next.0)) }

@@ -156,6 +156,17 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+            let pick = |index| F32x16(_mm512_permutex2var_ps(self.0, index, other.0));
+            (pick(low), pick(high))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn shift_in<const N: i32>(self, next: Self) -> Self {
         // SAFETY: the CPU has AVX-512F.
         unsafe { F32x16(align::<N>(self.0, next.0)) }
