@@ -94,6 +94,10 @@ pub(crate) unsafe fn micro<
             if N == 4 && vectors >= 4 {
                 walk::<V, K, S, M, P, 4, EDGE, false>(t, c, V::LANES, V::LANES);
                 4 * V::LANES
+            } else if N > 1 && S == 2 && c == 0 && vectors == 2 && left > 2 * V::LANES {
+                // All channels at once, the last vector in part.
+                walk::<V, K, S, M, P, 3, EDGE, true>(t, c, left - 2 * V::LANES, V::LANES);
+                left
             } else if N > 1 && S == 2 && vectors >= 3 && (N > 2 || vectors == 3) {
                 walk::<V, K, S, M, P, 3, EDGE, false>(t, c, V::LANES, V::LANES);
                 3 * V::LANES
@@ -103,12 +107,19 @@ pub(crate) unsafe fn micro<
             } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left >= 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
                 3 * V::Rest::LANES
+            } else if N > 1 && S == 2 && vectors >= 1 && left > V::LANES {
+                // The second vector in part.
+                walk::<V, K, S, M, P, 2, EDGE, true>(t, c, left - V::LANES, V::LANES);
+                left
             } else if vectors >= 1 {
                 walk::<V, K, S, M, P, 1, EDGE, false>(t, c, V::LANES, V::LANES);
                 V::LANES
-            } else if left >= V::Rest::LANES {
-                walk::<V::Rest, K, S, M, P, 1, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
-                V::Rest::LANES
+            } else if left > V::Rest::LANES {
+                walk::<V, K, S, M, P, 1, EDGE, true>(t, c, left, V::LANES);
+                left
+            } else if left == V::Rest::LANES {
+                walk::<V::Rest, K, S, M, P, 1, EDGE, false>(t, c, left, V::LANES);
+                left
             } else {
                 walk::<V::Rest, K, S, M, P, 1, EDGE, true>(t, c, left, V::LANES);
                 left
@@ -158,18 +169,33 @@ unsafe fn walk<
                 if whole(r) {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1);
+                        acc[n] = if TAIL && n + 1 == N {
+                            add_row::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 1)
+                        } else {
+                            add_row::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 1)
+                        };
                     });
                 } else {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = add_some::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r));
+                        acc[n] = if TAIL && n + 1 == N {
+                            add_some::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r))
+                        } else {
+                            add_some::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r))
+                        };
                     });
                 }
             }
             row = next(row, r * S);
             if r >= M - 1 {
-                unroll!(n < N => { store_row::<V, P, TAIL>(t, acc[n][0], out.add(n * V::LANES), lanes); });
+                unroll!(n < N => {
+                    let out = out.add(n * V::LANES);
+                    if TAIL && n + 1 == N {
+                        store_row::<V, P, true>(t, acc[n][0], out, lanes);
+                    } else {
+                        store_row::<V, P, false>(t, acc[n][0], out, lanes);
+                    }
+                });
                 out = out.wrapping_add(t.out_row);
             }
             unroll!(n < N => {
@@ -182,7 +208,11 @@ unsafe fn walk<
                 if inside(r * S + 1) {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = add_row::<V, K, S, M, P, EDGE, TAIL>(t, x, lanes, acc[n], weights(n), pitch, K - 2);
+                        acc[n] = if TAIL && n + 1 == N {
+                            add_row::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 2)
+                        } else {
+                            add_row::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 2)
+                        };
                     });
                 }
                 row = next(row, r * S + 1);
