@@ -32,8 +32,7 @@
 //! into two sets of the first. AVX2, one Zen 3 core (49.8 GMAC/s), 2026-11-27: 3x3 with
 //! stride 1 on maps 112, 56, 28, 14 and 7 wide of 32, 128, 256, 384 and 960 channels 70, 68, 57, 64 and 71 %, 5x5 79, 85 %.
 //!
-//! [`any`] takes any kernel size, stride and dilation: one weight and `P` inputs per tap, `1 + 1 / P` loads per
-//! multiply-add, bound by the load ports.
+//! Kernels of any other size and stride take the micro-kernel of [`super::depthwise_any_nhwc`].
 
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, finish_tile, window_row};
@@ -45,7 +44,7 @@ use crate::vector::Vector;
 
 /// One tile for a micro-kernel.
 pub(crate) struct Tile {
-    /// Pointers to the first column of the window in each of its input rows (in kernel rows for [`any`]); null outside.
+    /// Pointers to the first column of the window in each of its input rows ; null outside.
     pub rows: *const *const f32,
     /// Columns of the window inside the image.
     pub columns: (usize, usize),
@@ -64,11 +63,12 @@ pub(crate) struct Tile {
     pub group_out: usize,
     pub permutations: *const u32,
     pub clamp: (f32, f32),
-    /// For [`any`]: kernel rows and columns, stride and dilation of columns in pixels.
+    /// For kernels of any size: their rows and columns, the stride of rows, stride and dilation of columns in pixels.
     pub kernel: [usize; 2],
+    pub down: usize,
     pub stride: usize,
     pub dilation: usize,
-    /// For [`any`], per kernel column: the pixels whose tap is inside.
+    /// For those, per kernel column: the pixels whose tap is inside.
     pub valid: *const (usize, usize),
 }
 
@@ -89,6 +89,7 @@ impl Tile {
         permutations: core::ptr::null(),
         clamp: NO_CLAMP,
         kernel: [0, 0],
+        down: 0,
         stride: 0,
         dilation: 0,
         valid: core::ptr::null(),
@@ -186,83 +187,6 @@ unsafe fn block<
     }
 }
 
-/// The micro-kernel for any kernel size, stride and dilation: one row of `P` pixels.
-///
-/// # Safety
-/// As [`micro`], with a row pointer per kernel row and `valid` per kernel column.
-#[inline(always)]
-pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
-    // SAFETY: blocks begin and end inside the channels.
-    unsafe {
-        if t.channels < V::LANES {
-            for c in (0..t.channels).step_by(V::Rest::LANES) {
-                let lanes = (t.channels - c).min(V::Rest::LANES);
-                any_block::<V::Rest, P>(t, c, lanes, t.weights.add(c), V::LANES);
-            }
-            return;
-        }
-        let Vectors { count, half } = Vectors::new::<V>(t.channels);
-        let mut weights = t.weights;
-        for vector in 0..count {
-            let c = (vector * V::LANES).min(t.channels - V::LANES);
-            any_block::<V, P>(t, c, V::LANES, weights, V::LANES);
-            weights = weights.wrapping_add((t.kernel[0] * t.kernel[1] + 1) * V::LANES);
-        }
-        if half {
-            let c = t.channels - V::Rest::LANES;
-            any_block::<V::Rest, P>(t, c, V::Rest::LANES, weights.add(V::LANES - V::Rest::LANES), V::LANES);
-        }
-    }
-}
-
-/// One vector of channels for [`any`]; the packed weights of a tap have `pitch` floats.
-///
-/// # Safety
-/// As [`any`].
-#[inline(always)]
-unsafe fn any_block<V: Vector, const P: usize>(
-    t: &Tile,
-    c: usize,
-    lanes: usize,
-    mut weights: *const f32,
-    pitch: usize,
-) {
-    let [kh, kw] = t.kernel;
-    // Of use only where two of its pixels are inside; addresses of others wrap.
-    let step = t.stride.wrapping_mul(t.pixel);
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut acc = [[V::load(weights); P]; 1];
-        weights = weights.add(pitch);
-        for ky in 0..kh {
-            let row = *t.rows.add(ky);
-            if row.is_null() {
-                weights = weights.wrapping_add(kw * pitch);
-                continue;
-            }
-            for kx in 0..kw {
-                let w = V::load(weights);
-                weights = weights.wrapping_add(pitch);
-                let from = row.wrapping_add((kx * t.dilation).wrapping_mul(t.pixel).wrapping_add(c));
-                let (first, end) = *t.valid.add(kx);
-                if first == 0 && end >= P && lanes == V::LANES {
-                    for p in 0..P {
-                        acc[0][p] = acc[0][p].mul_add(V::load(from.wrapping_add(p * step)), w);
-                    }
-                } else {
-                    for p in 0..P {
-                        if p >= first && p < end {
-                            let from = from.wrapping_add(p * step);
-                            acc[0][p] = acc[0][p].mul_add(V::load_range(from, 0, lanes), w);
-                        }
-                    }
-                }
-            }
-        }
-        finish_tile::<V, 1, P>(t, acc, t.out.add(c), lanes);
-    }
-}
-
 /// Micro-kernels of one width: inner and at the edge, `R` rows and one.
 pub(crate) struct Width {
     /// `P`.
@@ -318,9 +242,15 @@ impl DepthwiseNhwc {
         if self.is_any() { [1, 1] } else { p.shape.dilation }
     }
 
+    /// Rows of a block; with kernels of any size one where the rows of their windows are not the same.
+    fn rows(&self, p: &Problem) -> usize {
+        let s = &p.shape;
+        if self.is_any() && (s.dilation[0] > 1 || s.kh <= s.stride[0]) { 1 } else { self.rows }
+    }
+
     /// Row blocks of a phase.
     fn blocks(&self, p: &Problem) -> usize {
-        p.oh.div_ceil(self.dilation(p)[0]).div_ceil(self.rows)
+        p.oh.div_ceil(self.dilation(p)[0]).div_ceil(self.rows(p))
     }
 
     /// The width for rows of `ow` outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of
@@ -364,7 +294,8 @@ impl DepthwiseNhwc {
     }
 
     fn window_rows(&self, p: &Problem) -> usize {
-        if self.is_any() { p.shape.kh } else { (self.rows - 1) * self.stride + self.k }
+        let (stride, k) = if self.is_any() { (p.shape.stride[0], p.shape.kh) } else { (self.stride, self.k) };
+        (self.rows(p) - 1) * stride + k
     }
 }
 
@@ -390,7 +321,7 @@ impl Algorithm for DepthwiseNhwc {
         let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
         // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
         // that depended on how an image is cut into strips could sum in another order.
-        let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows - 1)) as f64 * 0.35);
+        let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
         // Of a dense image; a plan does not know the strides that it will meet.
         let crowded =
             s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1] * size_of::<f32>()).is_multiple_of(CROWD);
@@ -448,7 +379,7 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
-        let (dilation, blocks) = (self.dilation(p), self.blocks(p));
+        let (dilation, of_block, blocks) = (self.dilation(p), self.rows(p), self.blocks(p));
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if self.is_any() { s.dilation[0] } else { 1 };
@@ -470,6 +401,7 @@ impl Algorithm for DepthwiseNhwc {
             permutations,
             clamp: job.clamp,
             kernel: [s.kh, s.kw],
+            down: s.stride[0],
             stride: s.stride[1],
             dilation: s.dilation[1],
             valid,
@@ -486,9 +418,9 @@ impl Algorithm for DepthwiseNhwc {
             let Phase { inputs: [_, w], outputs: [oh, ow], .. } = phase;
             (tile.pixel, tile.out_row, tile.out_pixel) =
                 (phase.input_step[1], phase.output_step[0], phase.output_step[1]);
-            let y = block * self.rows;
+            let y = block * of_block;
             // The last phases may have a row less.
-            let count = self.rows.min(oh.saturating_sub(y));
+            let count = of_block.min(oh.saturating_sub(y));
             let base = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at);
             // SAFETY: the first output of the phase is inside.
             let out = unsafe { job.output.add(image * o.image + phase.output_at) };

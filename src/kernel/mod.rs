@@ -40,6 +40,7 @@ macro_rules! unroll {
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod depthwise_any_nhwc;
 pub(crate) mod depthwise_carry_nhwc;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_nchw;

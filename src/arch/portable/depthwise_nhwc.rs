@@ -1,7 +1,8 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
 use super::vector::F32x4;
-use crate::arch::{any_widths, widths};
+use crate::arch::{any_rows, widths};
+use crate::kernel::depthwise_any_nhwc;
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 
 /// # Safety
@@ -12,10 +13,10 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, 
 }
 
 /// # Safety
-/// As [`depthwise_nhwc::any`].
-unsafe fn any<const P: usize>(t: &Tile) {
+/// As [`depthwise_any_nhwc::any`].
+unsafe fn any<const R: usize, const P: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::any::<F32x4, P>(t) }
+    unsafe { depthwise_any_nhwc::any::<F32x4, R, P>(t) }
 }
 
 /// 3x3, stride 1: 1 row x 8 pixels.
@@ -40,4 +41,4 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 8 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, widths: any_rows!(any; 1; 8 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

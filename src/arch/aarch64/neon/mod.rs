@@ -60,7 +60,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k5s2r1p8c8_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_columns::K5S2),
     in_order(row("dw_f32_nhwc_k5s2r1p8c8inorder_neon", "dw", Nhwc, "1 row x 8 pixels x 8 channels, in order", 8, &depthwise_columns::K5S2_IN_ORDER)),
     row("dw_f32_nhwc_k7s1r1p8c4_neon", "dw", Nhwc, "1 row x 8 pixels x 4 channels", 4, &depthwise_nhwc::K7S1),
-    row("dw_f32_nhwc_anyp8c4_neon", "dw", Nhwc, "8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
+    row("dw_f32_nhwc_anyr2p8c4_neon", "dw", Nhwc, "2 rows x 8 pixels x 4 channels", 4, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r8p12_neon", "igemm", Nchw, "8 channels x 12 pixels", 4, &igemm_nchw::R8V3),
     row("fewpixels_f32_nchw_r5c16_neon", "fewpixels", Nchw, "5 pixels x 16 channels", 4, &igemm_few_pixels_nchw::R5C16),
     row("dw_f32_nchw_k3s1p28_neon", "dw", Nchw, "28 pixels, all rows", 4, &depthwise_planes::K3S1),

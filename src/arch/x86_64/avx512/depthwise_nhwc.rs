@@ -1,7 +1,8 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
 use super::vector::F32x16;
-use crate::arch::{any_widths, widths};
+use crate::arch::{any_rows, widths};
+use crate::kernel::depthwise_any_nhwc;
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 
 /// # Safety
@@ -13,11 +14,11 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, 
 }
 
 /// # Safety
-/// As [`depthwise_nhwc::any`].
+/// As [`depthwise_any_nhwc::any`].
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn any<const P: usize>(t: &Tile) {
+unsafe fn any<const R: usize, const P: usize>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nhwc::any::<F32x16, P>(t) }
+    unsafe { depthwise_any_nhwc::any::<F32x16, R, P>(t) }
 }
 
 /// 3x3, stride 1: 2 rows x 8 pixels.
@@ -74,6 +75,6 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
     ..DepthwiseNhwc::COMMON
 };
 
-/// Any kernel: 8 pixels.
+/// Any kernel: 2 rows x 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 16, widths: any_widths!(any; 8 7 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 16, widths: any_rows!(any; 2; 8 7 4 1), rows: 2, cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
