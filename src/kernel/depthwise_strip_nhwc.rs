@@ -38,7 +38,7 @@
 //! 512 channels 92 %, or 65 % where the sums share the sets of the inputs. Stride 2: 28 wide maps of 128 and 192 channels
 //! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %; 56 wide with 24 64 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
-use super::depthwise_nhwc::DepthwiseNhwc;
+use super::depthwise_nhwc::{DepthwiseNhwc, NARROW};
 use super::phases::Phase;
 use super::window::{add_to_row, load_all};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
@@ -417,7 +417,15 @@ impl Algorithm for DepthwiseStripNhwc {
         // Of a dense image; a plan does not know the strides that it will meet.
         let crowded = s.c_in.wrapping_mul(dx * size_of::<f32>()).is_multiple_of(WAY / 2);
         let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
-        let cost = self.cost[usize::from(crowded)] * if dy * dx > 1 { 1.2 } else { 1.0 };
+        let narrow = dx > 1 && p.ow.div_ceil(dx) <= NARROW;
+        let cost = self.cost[usize::from(crowded)]
+            * if narrow {
+                1.8
+            } else if dy * dx > 1 {
+                1.2
+            } else {
+                1.0
+            };
         (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 

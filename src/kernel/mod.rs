@@ -39,8 +39,8 @@ macro_rules! unroll {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_any_nhwc;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_carry_nhwc;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_nchw;

@@ -65,4 +65,4 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
 
 /// Any kernel: 2 rows x 4 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 8, widths: any_rows!(any; 2; 4 1), rows: 2, cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 8, widths: any_rows!(any; 2; 4 1), rows: 2, cost: [2.0; 2], ..DepthwiseNhwc::COMMON };

@@ -29,6 +29,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     rows: 2,
     widths: widths!(micro; 3 1 2; 8 7 4 1),
     cost: [1.0; 2],
+    narrow: 1.5,
     ..DepthwiseNhwc::COMMON
 };
 
