@@ -74,18 +74,14 @@ macro_rules! direct_widths {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use direct_widths;
 
-/// Depthwise micro-kernels for any kernel, of some widths: `any_rows!(micro; ROWS; 8 7 4 1)`.
-macro_rules! any_rows {
-    ($micro:ident; $r:literal; $($p:literal)*) => {
-        &[$(Width { pixels: $p, micros: [[$micro::<$r, $p>, $micro::<1, $p>]; 2] }),*]
-    };
-}
-use any_rows;
-
-/// Micro-kernels of grouped convolution for any kernel, of some widths.
+/// Micro-kernels for any kernel, of some widths: `any_widths!(micro; 8 7 4 1)`, or of some rows and of one,
+/// `any_widths!(micro; ROWS; 8 7 4 1)`.
 macro_rules! any_widths {
     ($micro:ident; $($p:literal)*) => {
         &[$(Width { pixels: $p, micros: [[$micro::<$p>; 2]; 2] }),*]
+    };
+    ($micro:ident; $r:literal; $($p:literal)*) => {
+        &[$(Width { pixels: $p, micros: [[$micro::<$r, $p>, $micro::<1, $p>]; 2] }),*]
     };
 }
 use any_widths;

@@ -44,7 +44,7 @@ use crate::vector::Vector;
 
 /// One tile for a micro-kernel.
 pub(crate) struct Tile {
-    /// Pointers to the first column of the window in each of its input rows ; null outside.
+    /// Pointers to the first column of the window in each of its input rows; null outside.
     pub rows: *const *const f32,
     /// Columns of the window inside the image.
     pub columns: (usize, usize),
@@ -214,12 +214,9 @@ pub(crate) struct DepthwiseNhwc {
     /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share: where pixels
     /// lie in all sets of the first cache, and where they crowd in a few.
     pub cost: [f64; 2],
-    /// Further cost on phases of [`NARROW`] columns and less, beside that of wider ones.
+    /// Cost on narrow phases beside that on wider ones.
     pub narrow: f64,
 }
-
-/// Columns of a phase below which a tile begins and ends for few multiply-adds.
-pub(super) const NARROW: usize = 3;
 
 /// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
 pub(super) const CROWD: usize = 1024;
@@ -332,7 +329,7 @@ impl Algorithm for DepthwiseNhwc {
         let crowded =
             s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1] * size_of::<f32>()).is_multiple_of(CROWD);
         let cost = self.cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
-        let cost = if dilation[1] > 1 && p.ow.div_ceil(dilation[1]) <= NARROW { cost * self.narrow } else { cost };
+        let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost

@@ -38,7 +38,7 @@
 //! 512 channels 92 %, or 65 % where the sums share the sets of the inputs. Stride 2: 28 wide maps of 128 and 192 channels
 //! 70 %, 112 and 56 wide ones 57 and 59 %, 14 wide with 512 channels 54 or 43 %; 56 wide with 24 64 %. 5x5 with stride 2: 56 wide, 72 channels, 90 %.
 
-use super::depthwise_nhwc::{DepthwiseNhwc, NARROW};
+use super::depthwise_nhwc::DepthwiseNhwc;
 use super::phases::Phase;
 use super::window::{add_to_row, load_all};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
@@ -151,6 +151,8 @@ unsafe fn walk<
             let c = c + n * V::LANES;
             t.weights.add((c - c % pitch) * (K * K + 1) + c % pitch)
         };
+        // The lanes of a vector that are not all.
+        let part = |n: usize| (TAIL && n + 1 == N).then_some(lanes);
         let bias = |n: usize| [V::load(weights(n)); P];
         let mut row = t.input.wrapping_add(c);
         let mut out = t.out.add(c);
@@ -169,33 +171,18 @@ unsafe fn walk<
                 if whole(r) {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = if TAIL && n + 1 == N {
-                            add_row::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 1)
-                        } else {
-                            add_row::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 1)
-                        };
+                        acc[n] = add_row::<V, K, S, M, P, EDGE>(t, x, part(n), acc[n], weights(n), pitch, K - 1);
                     });
                 } else {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = if TAIL && n + 1 == N {
-                            add_some::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r))
-                        } else {
-                            add_some::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 1, some(r))
-                        };
+                        acc[n] = add_some::<V, K, S, M, P, EDGE>(t, x, part(n), acc[n], weights(n), pitch, K - 1, some(r));
                     });
                 }
             }
             row = next(row, r * S);
             if r >= M - 1 {
-                unroll!(n < N => {
-                    let out = out.add(n * V::LANES);
-                    if TAIL && n + 1 == N {
-                        store_row::<V, P, true>(t, acc[n][0], out, lanes);
-                    } else {
-                        store_row::<V, P, false>(t, acc[n][0], out, lanes);
-                    }
-                });
+                unroll!(n < N => { store_row::<V, P>(t, acc[n][0], out.add(n * V::LANES), part(n)); });
                 out = out.wrapping_add(t.out_row);
             }
             unroll!(n < N => {
@@ -208,11 +195,7 @@ unsafe fn walk<
                 if inside(r * S + 1) {
                     unroll!(n < N => {
                         let x = row.wrapping_add(n * V::LANES);
-                        acc[n] = if TAIL && n + 1 == N {
-                            add_row::<V, K, S, M, P, EDGE, true>(t, x, lanes, acc[n], weights(n), pitch, K - 2)
-                        } else {
-                            add_row::<V, K, S, M, P, EDGE, false>(t, x, lanes, acc[n], weights(n), pitch, K - 2)
-                        };
+                        acc[n] = add_row::<V, K, S, M, P, EDGE>(t, x, part(n), acc[n], weights(n), pitch, K - 2);
                     });
                 }
                 row = next(row, r * S + 1);
@@ -231,11 +214,11 @@ unsafe fn walk<
 #[rustfmt::skip]
 #[allow(clippy::too_many_arguments)]
 unsafe fn add_row<
-    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool,
 >(
     t: &Strip,
     row: *const f32,
-    lanes: usize,
+    part: Option<usize>,
     mut acc: [[V; P]; M],
     weights: *const f32,
     pitch: usize,
@@ -252,7 +235,7 @@ unsafe fn add_row<
         unroll!(j < (P - 1) * S + K => {
             if !EDGE || (j >= t.columns.0 && j < t.columns.1) {
                 let from = row.wrapping_add(j * t.pixel);
-                let x = if TAIL { V::load_range(from, 0, lanes) } else { V::load(from) };
+                let x = if let Some(lanes) = part { V::load_range(from, 0, lanes) } else { V::load(from) };
                 for m in 0..M {
                     add_to_row::<V, K, S, P>(&mut acc[m], &w[m], x, j);
                 }
@@ -271,11 +254,11 @@ unsafe fn add_row<
 #[rustfmt::skip]
 #[allow(clippy::too_many_arguments)]
 unsafe fn add_some<
-    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool, const TAIL: bool,
+    V: Vector, const K: usize, const S: usize, const M: usize, const P: usize, const EDGE: bool,
 >(
     t: &Strip,
     row: *const f32,
-    lanes: usize,
+    part: Option<usize>,
     mut acc: [[V; P]; M],
     weights: *const f32,
     pitch: usize,
@@ -285,7 +268,7 @@ unsafe fn add_some<
     unroll!(m < M => {
         if last >= m * S && m >= some.0 && m < some.1 {
             // SAFETY: as the caller promises.
-            [acc[m]] = unsafe { add_row::<V, K, S, 1, P, EDGE, TAIL>(t, row, lanes, [acc[m]], weights, pitch, last - m * S) };
+            [acc[m]] = unsafe { add_row::<V, K, S, 1, P, EDGE>(t, row, part, [acc[m]], weights, pitch, last - m * S) };
         }
     });
     acc
@@ -296,12 +279,7 @@ unsafe fn add_some<
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn store_row<V: Vector, const P: usize, const TAIL: bool>(
-    t: &Strip,
-    mut acc: [V; P],
-    out: *mut f32,
-    lanes: usize,
-) {
+unsafe fn store_row<V: Vector, const P: usize>(t: &Strip, mut acc: [V; P], out: *mut f32, part: Option<usize>) {
     // SAFETY: as the caller promises.
     unsafe {
         if t.clamp != NO_CLAMP {
@@ -312,7 +290,7 @@ unsafe fn store_row<V: Vector, const P: usize, const TAIL: bool>(
         }
         for p in 0..P {
             let out = out.add(p * t.out_pixel);
-            if TAIL {
+            if let Some(lanes) = part {
                 acc[p].store_first(out, lanes);
             } else {
                 acc[p].store(out);
@@ -417,15 +395,9 @@ impl Algorithm for DepthwiseStripNhwc {
         // Of a dense image; a plan does not know the strides that it will meet.
         let crowded = s.c_in.wrapping_mul(dx * size_of::<f32>()).is_multiple_of(WAY / 2);
         let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
-        let narrow = dx > 1 && p.ow.div_ceil(dx) <= NARROW;
-        let cost = self.cost[usize::from(crowded)]
-            * if narrow {
-                1.8
-            } else if dy * dx > 1 {
-                1.2
-            } else {
-                1.0
-            };
+        let phases = if dy * dx > 1 { 1.2 } else { 1.0 };
+        let narrow = if Phase::is_narrow(p, s.dilation) { 1.5 } else { 1.0 };
+        let cost = self.cost[usize::from(crowded)] * phases * narrow;
         (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 

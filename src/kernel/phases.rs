@@ -32,6 +32,11 @@ impl Phase {
         [dilation[0].min(p.oh), dilation[1].min(p.ow)]
     }
 
+    /// Whether rows of the phases are so short that a tile or strip of them begins and ends for few multiply-adds.
+    pub(super) fn is_narrow(p: &Problem, dilation: [usize; 2]) -> bool {
+        dilation[1] > 1 && p.ow.div_ceil(dilation[1]) <= 3
+    }
+
     /// The phase whose first output is `first`.
     pub(super) fn new(p: &Problem, i: &Strides, o: &Strides, dilation: [usize; 2], first: [usize; 2]) -> Phase {
         let (y, x) = p.origin(first[0], first[1]);

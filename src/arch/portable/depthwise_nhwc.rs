@@ -1,7 +1,7 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
 use super::vector::F32x4;
-use crate::arch::{any_rows, widths};
+use crate::arch::{any_widths, widths};
 use crate::kernel::depthwise_any_nhwc;
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 
@@ -41,4 +41,4 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, widths: any_rows!(any; 1; 8 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 4, widths: any_widths!(any; 1; 8 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

@@ -1,7 +1,7 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
 use super::vector::F32x1;
-use crate::arch::any_rows;
+use crate::arch::any_widths;
 use crate::kernel::depthwise_any_nhwc;
 use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Tile, Width};
 
@@ -14,4 +14,4 @@ unsafe fn any<const R: usize, const P: usize>(t: &Tile) {
 
 /// Any kernel: 4 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 1, widths: any_rows!(any; 1; 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 1, widths: any_widths!(any; 1; 4 1), cost: [1.5; 2], ..DepthwiseNhwc::COMMON };

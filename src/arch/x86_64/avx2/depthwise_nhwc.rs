@@ -1,7 +1,7 @@
 //! Depthwise, NHWC: see [`crate::kernel::depthwise_nhwc`].
 
 use super::vector::F32x8;
-use crate::arch::{any_rows, widths};
+use crate::arch::{any_widths, widths};
 use crate::kernel::depthwise_any_nhwc;
 use crate::kernel::depthwise_nhwc::{self, DepthwiseNhwc, Tile, Width};
 
@@ -65,4 +65,4 @@ pub(super) static K7S1: DepthwiseNhwc = DepthwiseNhwc {
 
 /// Any kernel: 2 rows x 4 pixels.
 pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 8, widths: any_rows!(any; 2; 4 1), rows: 2, cost: [2.0; 2], ..DepthwiseNhwc::COMMON };
+    DepthwiseNhwc { lanes: 8, widths: any_widths!(any; 2; 4 1), rows: 2, cost: [2.0; 2], ..DepthwiseNhwc::COMMON };

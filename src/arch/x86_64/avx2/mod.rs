@@ -20,7 +20,7 @@ mod igemm_rows_nchw;
 mod pool;
 pub(super) mod shuffle;
 mod transposed_nchw;
-mod vector;
+pub(super) mod vector;
 mod winograd;
 
 /// A row of this tier: name, operation, layout, tile, lanes, algorithm.

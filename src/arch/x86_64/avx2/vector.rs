@@ -21,6 +21,34 @@ unsafe fn mask(lo: usize, hi: usize) -> __m256i {
     }
 }
 
+/// [`Vector::deinterleave`] of `ymm` registers: within halves first, then the middle quarters change places.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+pub(in crate::arch::x86_64) unsafe fn deinterleave(low: __m256, high: __m256) -> (__m256, __m256) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let quarters = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
+        let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+        let odd = _mm256_shuffle_ps::<0b11_01_11_01>(low, high);
+        (quarters(even), quarters(odd))
+    }
+}
+
+/// [`Vector::interleave`] of `ymm` registers: within halves first.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+pub(in crate::arch::x86_64) unsafe fn interleave(a: __m256, b: __m256) -> (__m256, __m256) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+    }
+}
+
 // SAFETY: loads and stores are of eight lanes, or masked to those that are asked for; masked lanes are not accessed.
 unsafe impl Vector for F32x8 {
     const LANES: usize = 8;
@@ -157,24 +185,16 @@ unsafe impl Vector for F32x8 {
 
     #[inline(always)]
     unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
-        // SAFETY: the CPU has AVX2. Within halves first, then the middle quarters change places.
-        unsafe {
-            let quarters = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
-            let even = _mm256_shuffle_ps::<0b10_00_10_00>(self.0, high.0);
-            let odd = _mm256_shuffle_ps::<0b11_01_11_01>(self.0, high.0);
-            (F32x8(quarters(even)), F32x8(quarters(odd)))
-        }
+        // SAFETY: the CPU has AVX2.
+        let (even, odd) = unsafe { deinterleave(self.0, high.0) };
+        (F32x8(even), F32x8(odd))
     }
 
     #[inline(always)]
     unsafe fn interleave(self, other: Self) -> (Self, Self) {
-        // SAFETY: the CPU has AVX2. Within halves first.
-        unsafe {
-            let low = _mm256_unpacklo_ps(self.0, other.0);
-            let high = _mm256_unpackhi_ps(self.0, other.0);
-            let halves = (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high));
-            (F32x8(halves.0), F32x8(halves.1))
-        }
+        // SAFETY: the CPU has AVX2.
+        let (low, high) = unsafe { interleave(self.0, other.0) };
+        (F32x8(low), F32x8(high))
     }
 
     #[inline(always)]

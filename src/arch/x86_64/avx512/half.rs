@@ -1,5 +1,6 @@
 //! Eight lanes in a `ymm` register, with the masks and the 32 registers of AVX-512VL.
 
+use super::super::avx2::vector::{deinterleave, interleave};
 use crate::vector::{Masked, Vector};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -151,24 +152,16 @@ unsafe impl Vector for Half {
 
     #[inline(always)]
     unsafe fn deinterleave(self, high: Self) -> (Self, Self) {
-        // SAFETY: the CPU has AVX2. Within halves first, then the middle quarters change places.
-        unsafe {
-            let quarters = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
-            let even = _mm256_shuffle_ps::<0b10_00_10_00>(self.0, high.0);
-            let odd = _mm256_shuffle_ps::<0b11_01_11_01>(self.0, high.0);
-            (Half(quarters(even)), Half(quarters(odd)))
-        }
+        // SAFETY: the CPU has AVX2.
+        let (even, odd) = unsafe { deinterleave(self.0, high.0) };
+        (Half(even), Half(odd))
     }
 
     #[inline(always)]
     unsafe fn interleave(self, other: Self) -> (Self, Self) {
-        // SAFETY: the CPU has AVX2. Within halves first.
-        unsafe {
-            let low = _mm256_unpacklo_ps(self.0, other.0);
-            let high = _mm256_unpackhi_ps(self.0, other.0);
-            let halves = (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high));
-            (Half(halves.0), Half(halves.1))
-        }
+        // SAFETY: the CPU has AVX2.
+        let (low, high) = unsafe { interleave(self.0, other.0) };
+        (Half(low), Half(high))
     }
 
     #[inline(always)]
