@@ -25,7 +25,7 @@
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 on 224 x 224 pixels to 32 channels 92 % of peak,
 //! 7x7 stride 2 to 64 channels 97 %. AVX2: 87 %, 96 %.
 
-use super::igemm_nhwc::{bias, finish};
+use super::igemm_micro_nhwc::{bias, finish};
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;

@@ -178,6 +178,8 @@ impl IgemmFewPixelsNchw {
                             shift: 0,
                             offsets: core::ptr::null(),
                             pointers: core::ptr::null(),
+                            row: core::ptr::null(),
+                            next: [0, 0],
                             input: a,
                             input_step: a_step,
                             output: sums,

@@ -10,11 +10,27 @@ use super::{Job, Problem};
 use crate::tensor::Strides;
 use core::ops::Range;
 
+/// A tap of a tile whose pixels lie in one row of the output.
+pub(crate) struct RowTap {
+    /// The element of K at which its weights start.
+    pub offset: usize,
+    /// The first pixel's first channel; of use for pixels inside the image only.
+    pub input: *const f32,
+    /// How many of the first and of the last pixels are in the padding.
+    pub first: usize,
+    pub last: usize,
+}
+
+/// Words of a [`RowTap`].
+pub(super) const ROW_TAP_WORDS: usize = size_of::<RowTap>() / size_of::<usize>();
+
 /// Where a tile's pixels are, built once per tile and used by all of its panels.
 pub(super) struct Table {
     /// Per segment, the element of K at which its weights start, and as many pointers to inputs as the tile has pixels.
     pub offsets: *mut usize,
     pub pointers: *mut *const f32,
+    /// Per segment of a tile in one row; in place of the former.
+    pub row: *mut RowTap,
     /// The first channel of each output pixel.
     pub out: *mut *mut f32,
     /// Copies of runs that stick out of the image.
@@ -31,6 +47,7 @@ impl Table {
         let words = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<usize>();
         Table {
             offsets: words,
+            row: words.cast(),
             pointers: words.wrapping_add(taps).cast(),
             out: words.wrapping_add(taps * (mr + 1)).cast(),
             patches: words.wrapping_add(taps * (mr + 1) + mr).cast(),
@@ -53,6 +70,48 @@ impl Table {
                 (y, x) = (y + 1, 0);
             }
         }
+    }
+
+    /// Fills the table for some pixels in one row; gives the number of taps that see one inside the image.
+    ///
+    /// # Safety
+    /// The table lies in scratch of [`super::Algorithm::scratch_len`]; there are pixels, and they are in one row.
+    pub(super) unsafe fn fill_row(&self, job: &Job<'_>, image: usize, pixels: Range<usize>) -> usize {
+        let p = job.problem;
+        let (s, i) = (&p.shape, job.input_strides);
+        let (oy, ox) = (pixels.start / p.ow, pixels.start % p.ow);
+        let (y0, x0) = p.origin(oy, ox);
+        let base = job.input.wrapping_add(image * i.image).wrapping_offset(x0.wrapping_mul(i.pixel as isize));
+        let (stride, count) = (s.stride[1], pixels.len());
+        let mut segments = 0;
+        for ky in 0..s.kh {
+            let y = y0 + (ky * s.dilation[0]) as isize;
+            if y < 0 || y >= s.h as isize {
+                continue;
+            }
+            let row = base.wrapping_add((y as usize).wrapping_mul(i.row));
+            for kx in 0..s.kw {
+                let tap = kx * s.dilation[1];
+                let x = x0 + tap as isize;
+                let end = x + ((count - 1) * stride) as isize;
+                // Divided for pixels at the sides only.
+                let first = if x < 0 { x.unsigned_abs().div_ceil(stride) } else { 0 };
+                let last = if end >= s.w as isize { (end - s.w as isize) as usize / stride + 1 } else { 0 };
+                if first + last < count {
+                    // SAFETY: a segment per tap at most.
+                    unsafe {
+                        *self.row.add(segments) = RowTap {
+                            offset: (ky * s.kw + kx) * p.cg_in,
+                            input: row.wrapping_add(tap.wrapping_mul(i.pixel)),
+                            first,
+                            last,
+                        };
+                    }
+                    segments += 1;
+                }
+            }
+        }
+        segments
     }
 
     /// Fills the table for some pixels, with pointers to the first group's channels; gives the number of segments and their

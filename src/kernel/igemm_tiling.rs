@@ -11,7 +11,8 @@ pub(super) fn most_pixels(p: &Problem) -> usize {
     if p.layout == Layout::Nhwc && apart.is_multiple_of(4096) { 8 } else { usize::MAX }
 }
 
-/// Lines of output pixels, each cut into tiles whose sizes differ by one at most.
+/// Lines of output pixels, each cut alike into tiles whose sizes differ by one at most. Tiles follow each other column by
+/// column: those of a column see the same padding at the left and right.
 #[derive(Clone, Copy)]
 pub(super) struct Tiling {
     lines: usize,
@@ -33,17 +34,21 @@ impl Tiling {
         self.lines * self.per_line
     }
 
+    /// Whether each tile lies in one of so many rows.
+    pub(super) fn in_rows(&self, rows: usize) -> bool {
+        self.lines == rows
+    }
+
     /// The output pixels of a tile.
     pub(super) fn range(&self, tile: usize) -> Range<usize> {
-        let (first, tile) =
-            if self.lines == 1 { (0, tile) } else { (tile / self.per_line * self.len, tile % self.per_line) };
-        let pixels = self.sizes.range(tile);
-        first + pixels.start..first + pixels.end
+        let (line, column) = if self.lines == 1 { (0, tile) } else { (tile % self.lines, tile / self.lines) };
+        let pixels = self.sizes.range(column);
+        line * self.len + pixels.start..line * self.len + pixels.end
     }
 
     /// The tiles of `images` images.
     pub(super) fn of_images(&self, images: usize) -> Tiles {
-        Tiles { lines: images * self.lines, sizes: self.sizes }
+        Tiles { images, lines: self.lines, sizes: self.sizes }
     }
 
     /// How many tiles from this one on are of its size, where all pixels are one line.
@@ -79,25 +84,29 @@ impl Panels {
     }
 }
 
-/// The tiles of all images: lines of pixels, or of vectors of them, each cut alike.
+/// The tiles of all images: lines of pixels, or of vectors of them, each cut alike. Those of an image follow each other column by
+/// column.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
+    pub images: usize,
     pub lines: usize,
     pub sizes: Shares,
 }
 
 impl Tiles {
     pub(super) fn count(&self) -> usize {
-        self.lines * self.sizes.of
+        self.images * self.lines * self.sizes.of
     }
 
     /// The tile in which a place lies among all pixels of `panels` panels, tile by tile, and how many of its panels are before.
     fn locate(&self, place: usize, panels: usize) -> (usize, usize) {
-        let line = self.sizes.units() * panels;
-        let (line, place) = (place / line, place % line);
-        let tile = self.sizes.find(place / panels);
-        let pixels = self.sizes.range(tile);
-        (line * self.sizes.of + tile, (place - pixels.start * panels) / pixels.len())
+        let each = self.lines * panels;
+        let (image, place) = (place / (each * self.sizes.units()), place % (each * self.sizes.units()));
+        let column = self.sizes.find(place / each);
+        let pixels = self.sizes.range(column);
+        let place = place - pixels.start * each;
+        let (line, place) = (place / (pixels.len() * panels), place % (pixels.len() * panels));
+        ((image * self.sizes.of + column) * self.lines + line, place / pixels.len())
     }
 }
 
@@ -123,7 +132,7 @@ pub(super) fn pieces(
         let share = part.range(panels.groups * panels.vectors * all_tiles);
         cut(all_tiles, panels.locate(share.start, all_tiles), panels.locate(share.end, all_tiles))
     } else {
-        let share = part.range(tiles.lines * tiles.sizes.units() * all_panels);
+        let share = part.range(tiles.images * tiles.lines * tiles.sizes.units() * all_panels);
         cut(all_panels, tiles.locate(share.start, all_panels), tiles.locate(share.end, all_panels))
             .map(|(tiles, panels)| (panels, tiles))
     };

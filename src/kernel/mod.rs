@@ -57,6 +57,7 @@ pub(crate) mod elementwise;
 pub(crate) mod finish;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
+mod igemm_micro_nhwc;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;
 #[cfg(target_arch = "x86_64")]
