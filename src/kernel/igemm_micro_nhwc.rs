@@ -47,10 +47,15 @@ pub(crate) struct Tile {
 /// Rows that a tile leaves out at most, at one end.
 const MOST_SKIPPED: usize = 3;
 
-/// How many first or last rows in the padding a tile leaves out: as many as leave it eight accumulators, which hide the
-/// latency of the multiply-add.
-pub(super) const fn skips(mr: usize, nv: usize) -> usize {
-    let spare = mr.saturating_sub(8usize.div_ceil(nv));
+/// Accumulators that hide the latency of the multiply-add: four cycles, with two ports for vectors of up to 256 bits and, where
+/// this was measured, one for longer ones; there, one more pays.
+pub(super) const fn enough(lanes: usize) -> usize {
+    if lanes > 8 { 5 } else { 8 }
+}
+
+/// How many first or last rows in the padding a tile leaves out: as many as leave it [`enough`] accumulators.
+pub(super) const fn skips(mr: usize, nv: usize, lanes: usize) -> usize {
+    let spare = mr.saturating_sub(enough(lanes).div_ceil(nv));
     if spare < MOST_SKIPPED { spare } else { MOST_SKIPPED }
 }
 
@@ -127,7 +132,7 @@ unsafe fn in_row<V: Vector, const MR: usize, const NV: usize>(
     output: *mut f32,
 ) {
     let nr = NV * V::LANES;
-    let skips = const { skips(MR, NV) };
+    let skips = const { skips(MR, NV, V::LANES) };
     // SAFETY: by the contract of `Tile`.
     unsafe {
         let mut acc = bias::<V, MR, NV>(panel);
@@ -183,7 +188,7 @@ unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
                 *a = *t.pointers.add(s * MR + m);
             }
             // Small tiles are those that often span rows: a twentieth of the time on a map of 7 x 7.
-            let skips = if V::TAKES_LANES || MR > 6 { 0 } else { skips(MR, NV) };
+            let skips = if V::TAKES_LANES || MR > 6 { 0 } else { skips(MR, NV, V::LANES) };
             let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
             let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
             let k = t.shift..t.shift + t.run;

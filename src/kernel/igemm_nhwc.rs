@@ -30,8 +30,8 @@
 //! 14 x 14 pixels 98 % of peak, 32 to 64 on 112 x 112 97 %, 24 to 144 on 56 x 56 96 %, 1024 to 1024 on 7 x 7 98 %; 3x3 with 64
 //! channels on 56 x 56 99 %, with 256 on 14 x 14 108 % (taps in the padding count and cost little). AVX2: 97 %, 94 %, 93 %, 95 %, 97 %.
 
-use super::igemm_micro_nhwc::skips;
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
+use super::igemm_micro_nhwc::{enough, skips};
 use super::igemm_taps::{ROW_TAP_WORDS, Table};
 use super::igemm_tiling::{Panels, Piece, Tiling, most_pixels, pieces};
 use super::{Algorithm, Job, Part, Problem};
@@ -106,20 +106,20 @@ impl IgemmNhwc {
         let rows: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| p.oh - top - bottom).sum();
         let vectors = p.cg_out.div_ceil(self.lanes);
         let nv = vectors.min(self.micros.len());
-        let most = if self.skips { skips(p.ow / per_line, nv) } else { 0 };
+        let most = if self.skips { skips(p.ow / per_line, nv, self.lanes) } else { 0 };
         let skips = |(left, right): (usize, usize)| match per_line {
             1 if left > 0 => left.min(most),
             _ => left.min(most) + right.min(most),
         };
         let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
         let by_rows = Tiling::new(p.oh, p.ow, mr, rows as f64 * columns as f64);
-        // In multiply-adds. A tile's calls, stores and pointers take some hundred, and its accumulators are at least eight.
+        // In multiply-adds. A tile's calls, stores and pointers take some hundred, and its accumulators count as enough.
         // Few rows do not hide that a panel comes from the second cache: at each step, that takes as long as a part of one
         // more, as measured, below five rows a growing one.
         let cost = |tiling: &Tiling, products: f64| {
             let tiles = tiling.tiles() as f64;
             let rows = pixels as f64 / tiles;
-            let fill = (8.0 / (rows * nv as f64)).max(1.0);
+            let fill = (enough(self.lanes) as f64 / (rows * nv as f64)).max(1.0);
             let streamed = if self.stays(p) { 0.0 } else { 0.2 + 0.6 * (5.0 - rows).max(0.0) };
             let products = products * fill + streamed * tiles * (s.kh * s.kw) as f64;
             products * (p.cg_in * vectors) as f64 + 100.0 * tiles
@@ -133,10 +133,10 @@ impl IgemmNhwc {
         let vectors = p.cg_out.div_ceil(self.lanes);
         let full = vectors / self.micros.len();
         let rest = vectors % self.micros.len();
-        // A tile needs eight accumulators to hide the latency of the multiply-add; short tiles pay as if they had them.
+        // Short tiles pay as if they had the accumulators that hide the latency of the multiply-add.
         let tiles = (s.n * tiling.tiles()) as f64;
         let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
-        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(8.0) };
+        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(enough(self.lanes) as f64) };
         // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
         // Two pixels do not hide that the pointers of every tap are loaded anew.
         let looks_up = self.mr(p) < 3 && !s.is_pointwise();
