@@ -40,6 +40,8 @@ pub(crate) struct Tile {
     pub kernel_rows: usize,
     /// Elements of a run: kernel columns times input channels.
     pub run: usize,
+    /// The elements of the window that are inside the image: from this one on, before that one.
+    pub inside: (usize, usize),
     /// Bias and weights of the first panel; how many there are, one after the other; their length.
     pub panel: *const f32,
     pub panels: usize,
@@ -51,6 +53,12 @@ pub(crate) struct Tile {
     pub last: usize,
     pub clamp: (f32, f32),
 }
+
+/// What elements in the padding are read as.
+static ZERO: f32 = 0.0;
+
+/// [`Tile::inside`] of a window in the image.
+const ALL: (usize, usize) = (0, usize::MAX);
 
 /// A micro-kernel for one step, `P` and `NV`.
 pub(crate) type Micro = unsafe fn(&Tile);
@@ -68,18 +76,24 @@ pub(crate) unsafe fn micro<V: Vector, const STEP: usize, const P: usize, const N
             // SAFETY: as the caller promises, for each tile and panel.
             unsafe {
                 let output = t.output.add(i * P * t.output_step + j * NV * V::LANES);
-                one_panel::<V, STEP, P, NV>(t, i * P * STEP, t.panel.add(j * t.panel_len), output);
+                let panel = t.panel.add(j * t.panel_len);
+                if V::TAKES_LANES || t.inside == ALL {
+                    one_panel::<V, STEP, P, NV, false>(t, i * P * STEP, panel, output);
+                } else {
+                    one_panel::<V, STEP, P, NV, true>(t, i * P * STEP, panel, output);
+                }
             }
         }
     }
 }
 
-/// A tile of one panel; its window starts `offset` floats after that of the first.
+/// A tile of one panel; its window starts `offset` floats after that of the first. At the `SIDES` of a row, some elements of its
+/// window are in the padding.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usize>(
+unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usize, const SIDES: bool>(
     t: &Tile,
     offset: usize,
     panel: *const f32,
@@ -91,13 +105,41 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
     unsafe {
         let mut acc = bias::<V, P, NV>(panel);
         let weights = panel.add(nr);
+        // All pixels have elements `first..end` of their runs inside the image, but at the sides.
+        let first = if SIDES { t.inside.0.min(t.run) } else { 0 };
+        let end = if SIDES { t.inside.1.saturating_sub((P - 1) * STEP).clamp(first, t.run) } else { t.run };
         for ky in 0..t.kernel_rows {
             let mut x = *t.rows.add(ky);
             if x.is_null() {
                 continue;
             }
-            x = x.add(offset);
-            let mut w = weights.add(ky * t.run * nr);
+            x = x.wrapping_add(offset);
+            // Elements that some pixels have in the padding.
+            macro_rules! sides {
+                ($elements:expr) => {
+                    for k in $elements {
+                        let w = weights.add((ky * t.run + k) * nr);
+                        let mut b = [V::zero(); NV];
+                        for v in 0..NV {
+                            b[v] = V::load(w.add(v * V::LANES));
+                        }
+                        for p in 0..P {
+                            let element = p * STEP + k;
+                            let inside = element.wrapping_sub(t.inside.0) < t.inside.1 - t.inside.0;
+                            let value = V::splat(*(if inside { x.wrapping_add(element) } else { &raw const ZERO }));
+                            for v in 0..NV {
+                                acc[p][v] = acc[p][v].mul_add(value, b[v]);
+                            }
+                        }
+                    }
+                };
+            }
+            let row = x;
+            if SIDES {
+                sides!(0..first);
+                x = x.wrapping_add(first);
+            }
+            let mut w = weights.add((ky * t.run + first) * nr);
             // One element of the runs: `$lane` is the element of the quad in use.
             macro_rules! step {
                 ($lane:literal, $q:expr) => {
@@ -125,7 +167,7 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
                 w = w.add(4 * nr);
                 x = x.add(4);
             }
-            for _ in 4 * quads..t.run {
+            for _ in first + 4 * quads..end {
                 let mut b = [V::zero(); NV];
                 for v in 0..NV {
                     b[v] = V::load(w.add(v * V::LANES));
@@ -138,6 +180,10 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
                 }
                 w = w.add(nr);
                 x = x.add(1);
+            }
+            if SIDES {
+                x = row;
+                sides!(end..t.run);
             }
         }
         let mut out = [output; P];
@@ -164,7 +210,8 @@ pub(crate) struct DirectNhwc {
     pub stride: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
-    /// Pixels that micro-kernels may read after a window's last one.
+    /// Pixels that micro-kernels may read after a window's last one. Those that read none leave out columns in the padding, for
+    /// others they are copied with their zeros.
     pub beyond: usize,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub cost: f64,
@@ -269,7 +316,9 @@ impl Algorithm for DirectNhwc {
                 let x_tile = x.min(p.ow - width.pixels.min(p.ow));
                 let (y0, x0) = p.origin(y, x_tile);
                 let columns = window / s.c_in;
-                let inside = x0 >= 0 && x0 + columns as isize <= s.w as isize && i.pixel == s.c_in;
+                let dense = i.pixel == s.c_in;
+                let inside = dense && x0 >= 0 && x0 + columns as isize <= s.w as isize;
+                let copied = !(inside || dense && self.beyond == 0);
                 // Whole tiles in the image and in the output from here on.
                 let more = s.w.saturating_sub((x0 + columns as isize) as usize) / (width.pixels * self.stride);
                 let tiles = if inside { (1 + more).min(((p.ow - x_tile) / width.pixels).max(1)) } else { 1 };
@@ -280,7 +329,7 @@ impl Algorithm for DirectNhwc {
                     let mut pointer = core::ptr::null();
                     if (0..s.h as isize).contains(&row) {
                         pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
-                        if !inside {
+                        if copied {
                             let copy = copies.wrapping_add(ky * window);
                             // SAFETY: the row is inside the image; scratch has a window per kernel row.
                             unsafe { copy_window(line, copy, x0, columns, s.w, s.c_in, i.pixel) };
@@ -294,11 +343,17 @@ impl Algorithm for DirectNhwc {
                 // null outside the image, and hold the windows of all of them.
                 unsafe {
                     let output = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
+                    let part = if inside || copied {
+                        ALL
+                    } else {
+                        (x0.min(0).unsigned_abs() * s.c_in, (s.w as isize - x0).max(0) as usize * s.c_in)
+                    };
                     let tile = |from: usize, nv: usize, panels: usize, last: usize| Tile {
                         tiles,
                         rows,
                         kernel_rows: s.kh,
                         run: s.kw * s.c_in,
+                        inside: part,
                         panel: job.weights.add(from * (p.k() + 1)),
                         panels,
                         panel_len: nv * self.lanes * (p.k() + 1),

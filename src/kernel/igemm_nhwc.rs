@@ -57,12 +57,12 @@ impl IgemmNhwc {
     /// Most rows of a tile. Some eight hide the latency of the multiply-add and that a panel comes from the second cache. More
     /// store their sums in larger bursts, which the multiply-adds of the next tile cover less: with 14 rows a 1x1 layer of 128
     /// channels takes a hundredth longer than with 8. So tiles have eight rows or more only as far as lines of pixels divide into
-    /// them; where they are one vector wide, the pointers of several taps weigh more.
+    /// them; where they are one vector wide, or have a table of pointers for runs of some elements, what is done per tap weighs more.
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len().min(most_pixels(p));
         if p.shape.is_pointwise() {
             most.min(8)
-        } else if p.cg_out <= self.lanes {
+        } else if p.cg_out <= self.lanes || self.merges(p) {
             most
         } else {
             most.min(p.ow.div_ceil((p.ow / 8).max(1)))
