@@ -61,7 +61,7 @@ impl<'a> Arbitrary<'a> for Input {
         let [kh, kw] = *u.choose(&[[1, 1], [3, 3], [3, 3], [5, 5], [0, 0]])?;
         let (kh, kw) = if kh == 0 { (field(u, 7)?, field(u, 7)?) } else { (kh, kw) };
         let stride =
-            if u.arbitrary()? { [field(u, 3)?, field(u, 3)?] } else { [1 + usize::from(u.arbitrary::<bool>()?); 2] };
+            if u.arbitrary()? { [field(u, 4)?, field(u, 4)?] } else { [1 + usize::from(u.arbitrary::<bool>()?); 2] };
         let dilation = if u.ratio(1, 3)? { [field(u, 3)?, field(u, 3)?] } else { [1; 2] };
         let pad = |u: &mut Unstructured<'_>, k: usize, d: usize| {
             // Within reach, but for a few.

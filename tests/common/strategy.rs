@@ -69,7 +69,7 @@ fn channel_counts(family: Family, lanes: usize) -> BoxedStrategy<(usize, usize, 
     let c = channels(lanes);
     match family {
         Family::Standard | Family::Pointwise | Family::OneRow => (c.clone(), c).prop_map(|(i, o)| (i, o, 1)).boxed(),
-        Family::FirstLayer => (1..=4usize, c).prop_map(|(i, o)| (i, o, 1)).boxed(),
+        Family::FirstLayer => (prop_oneof![2 => Just(3usize), 3 => 1..=4usize], c).prop_map(|(i, o)| (i, o, 1)).boxed(),
         Family::Depthwise => c.prop_map(|c| (c, c, c)).boxed(),
         Family::Multiplier => (c, 2..=4usize).prop_map(|(c, m)| (c, c * m, c)).boxed(),
         Family::Grouped | Family::GroupedPointwise => {
@@ -114,7 +114,14 @@ fn map_size(family: Family) -> BoxedStrategy<[usize; 2]> {
 
 /// A valid shape with at most about `budget` multiplies.
 pub fn shape(family: Family, lanes: usize, budget: u64) -> impl Strategy<Value = Conv2dShape> {
-    let strides = prop_oneof![4 => Just([1usize, 1]), 3 => Just([2, 2]), 2 => [1..=3usize, 1..=3usize]];
+    // A stride of four is one of first layers.
+    let four = u32::from(family == Family::FirstLayer);
+    let strides = prop_oneof![
+        4 => Just([1usize, 1]),
+        3 => Just([2, 2]),
+        3 * four => Just([4, 4]),
+        2 => [1..=3usize, 1..=3usize],
+    ];
     let dilations = prop_oneof![6 => Just([1usize, 1]), 1 => Just([2, 2]), 2 => [1..=3usize, 1..=3usize]];
     let pads = prop_oneof![
         2 => Just(None), // as much as keeps the size

@@ -33,6 +33,16 @@ pub(super) static C3S2: DirectNhwc = DirectNhwc {
     cost: 0.9,
 };
 
+/// Three channels, stride 4: 8 pixels x 32 channels.
+pub(super) static C3S4: DirectNhwc = DirectNhwc {
+    lanes: 16,
+    c_in: 3,
+    stride: 4,
+    widths: direct_widths!(micro; 12; [1 2]; 8 7 4 1),
+    beyond: 0,
+    cost: 0.9,
+};
+
 /// Half vectors, with the registers of AVX-512VL.
 ///
 /// # Safety
@@ -60,6 +70,16 @@ pub(super) static C3S2H: DirectNhwc = DirectNhwc {
     c_in: 3,
     stride: 2,
     widths: direct_widths!(half; 6; [1 2 3]; 8 7 4 1),
+    beyond: 0,
+    cost: 0.5,
+};
+
+/// Three channels, stride 4: the same.
+pub(super) static C3S4H: DirectNhwc = DirectNhwc {
+    lanes: 8,
+    c_in: 3,
+    stride: 4,
+    widths: direct_widths!(half; 12; [1 2 3]; 8 7 4 1),
     beyond: 0,
     cost: 0.5,
 };
