@@ -104,9 +104,12 @@ pub(crate) unsafe fn micro<
             } else if N > 1 && vectors >= 2 {
                 walk::<V, K, S, M, P, 2, EDGE, false>(t, c, V::LANES, V::LANES);
                 2 * V::LANES
-            } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left >= 3 * V::Rest::LANES {
+            } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left == 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
-                3 * V::Rest::LANES
+                left
+            } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left > V::LANES && left < 3 * V::Rest::LANES {
+                walk::<V::Rest, K, S, M, P, 3, EDGE, true>(t, c, left - V::LANES, V::LANES);
+                left
             } else if N > 1 && S == 2 && vectors >= 1 && left > V::LANES {
                 // The second vector in part.
                 walk::<V, K, S, M, P, 2, EDGE, true>(t, c, left - V::LANES, V::LANES);
