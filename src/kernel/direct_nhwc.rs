@@ -202,6 +202,17 @@ pub(crate) struct Width {
     pub micros: &'static [Micro],
 }
 
+/// How a row is cut: into tiles of the first width until a pixel, then of another. The last one may be moved back over pixels
+/// already done, so that it is a full one.
+struct Cut<'a> {
+    first: &'a Width,
+    until: usize,
+    last: &'a Width,
+    tiles: usize,
+    /// Pixels that are computed, with those computed twice.
+    pixels: usize,
+}
+
 /// The algorithm with a tier's micro-kernels for one number of input channels and one stride.
 pub(crate) struct DirectNhwc {
     pub lanes: usize,
@@ -226,15 +237,35 @@ impl DirectNhwc {
         self.nv() * self.lanes
     }
 
-    /// The width for rows of `ow` pixels. A tile costs its pixels and about one more for its calls and stores.
-    fn width(&self, ow: usize) -> &Width {
-        let fits = self.widths.iter().filter(|w| w.pixels <= ow);
-        fits.min_by_key(|w| ow.div_ceil(w.pixels) * (w.pixels + 1)).unwrap_or(&self.widths[self.widths.len() - 1])
+    /// How rows of `ow` pixels are cut into tiles. A tile costs its pixels and about one more for its calls and stores.
+    fn cut(&self, ow: usize) -> Cut<'_> {
+        let width = |pixels: usize| self.widths.iter().find(|w| w.pixels == pixels);
+        let cuts = self.widths.iter().filter(|w| w.pixels <= ow).map(|first| {
+            let tiles = ow.div_ceil(first.pixels);
+            let (each, more) = (ow / tiles, ow % tiles);
+            let last = width(each);
+            match width(each + usize::from(more > 0)).zip(last) {
+                Some((first, last)) => Cut { first, until: more * (each + 1), last, tiles, pixels: ow },
+                None => Cut { first, until: ow, last: first, tiles, pixels: tiles * first.pixels },
+            }
+        });
+        let narrowest = &self.widths[self.widths.len() - 1];
+        cuts.min_by_key(|c| c.pixels + c.tiles).unwrap_or(Cut {
+            first: narrowest,
+            until: ow,
+            last: narrowest,
+            tiles: ow,
+            pixels: ow,
+        })
     }
 
-    /// Elements of a window row of `pixels` outputs, with what is read beyond.
+    /// Columns of the window of `pixels` outputs, with those that are read beyond, and their elements.
+    fn columns(&self, p: &Problem, pixels: usize) -> usize {
+        (pixels - 1) * self.stride + p.shape.kw + self.beyond
+    }
+
     fn window(&self, p: &Problem, pixels: usize) -> usize {
-        ((pixels - 1) * self.stride + p.shape.kw + self.beyond) * self.c_in
+        self.columns(p, pixels) * self.c_in
     }
 
     /// Panels of `NV` vectors, and vectors of the narrower last one.
@@ -261,11 +292,12 @@ impl Algorithm for DirectNhwc {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let w = self.width(p.ow).pixels;
+        let cut = self.cut(p.ow);
         let (full, rest) = self.panels(p);
         // A tile waits for the latency of the multiply-add, of which eight must be under way.
-        let tile = |nv: usize| if nv == 0 { 0.0 } else { (w * nv).max(8) as f64 };
-        let tiles = (s.n * p.oh * p.ow.div_ceil(w)) as f64;
+        let pixels = cut.pixels as f64 / cut.tiles as f64;
+        let tile = |nv: usize| if nv == 0 { 0.0 } else { (pixels * nv as f64).max(8.0) };
+        let tiles = (s.n * p.oh * cut.tiles) as f64;
         tiles * (full as f64 * tile(self.nv()) + tile(rest)) * (p.k() + 2) as f64 * self.cost
     }
 
@@ -293,7 +325,7 @@ impl Algorithm for DirectNhwc {
 
     fn scratch_len(&self, p: &Problem) -> usize {
         let words = (p.shape.kh + 1) * size_of::<usize>() / size_of::<f32>();
-        words + p.shape.kh * self.window(p, self.width(p.ow).pixels)
+        words + p.shape.kh * self.window(p, self.cut(p.ow).first.pixels)
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -303,25 +335,33 @@ impl Algorithm for DirectNhwc {
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
-        let width = self.width(p.ow);
-        let window = self.window(p, width.pixels);
+        let cut = self.cut(p.ow);
+        // Tiles of the last width are no wider than those of the first.
+        let window = self.window(p, cut.first.pixels);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let copies = rows.wrapping_add(s.kh).cast::<f32>();
         let (full, rest) = self.panels(p);
         for unit in part.range(s.n * p.oh) {
             let (image, y) = (unit / p.oh, unit % p.oh);
             let mut x = 0;
+            let (mut width, mut until) = (cut.first, cut.until);
             while x < p.ow {
-                // The last tile is moved back over pixels already done, so that it is a full one.
+                if x >= until {
+                    (width, until) = (cut.last, p.ow);
+                }
                 let x_tile = x.min(p.ow - width.pixels.min(p.ow));
                 let (y0, x0) = p.origin(y, x_tile);
-                let columns = window / s.c_in;
+                let columns = self.columns(p, width.pixels);
                 let dense = i.pixel == s.c_in;
                 let inside = dense && x0 >= 0 && x0 + columns as isize <= s.w as isize;
                 let copied = !(inside || dense && self.beyond == 0);
                 // Whole tiles in the image and in the output from here on.
-                let more = s.w.saturating_sub((x0 + columns as isize) as usize) / (width.pixels * self.stride);
-                let tiles = if inside { (1 + more).min(((p.ow - x_tile) / width.pixels).max(1)) } else { 1 };
+                let tiles = if inside {
+                    let more = (s.w - x0 as usize - columns).min((until - x_tile - width.pixels) * self.stride);
+                    1 + more / (width.pixels * self.stride)
+                } else {
+                    1
+                };
                 for ky in 0..s.kh {
                     let row = y0 + (ky * s.dilation[0]) as isize;
                     let line = job.input.wrapping_add(image * i.image);
