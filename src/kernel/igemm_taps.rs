@@ -1,7 +1,8 @@
 //! Where the pixels of a tile of [`super::igemm_nhwc`] are, tap by tap.
 //!
-//! A tile in one row of the output takes its pointers row by row and tap by tap: those outside, then some that lie a step
-//! apart. In a short tile, a pixel's window is known by the address of its first element and by the kernel's rows and columns
+//! Of a tile in one row of the output the first pixel's address is enough, tap by tap, and how many pixels at both ends are in the
+//! padding. Tiles that span rows, and those of tiers that find no pixels by addition, have a table of pointers. It is filled row
+//! by row and tap by tap: those outside, then some that lie a step apart. In a short tile, a pixel's window is known by the address of its first element and by the kernel's rows and columns
 //! inside the image, a bit each; so a tap costs a pixel a few instructions, and one addition where all windows are inside.
 //! Where a tile meets few output channels, as in grouped layers, that is what its time goes to beside multiplying.
 
