@@ -171,8 +171,8 @@ impl IgemmFewPixelsNchw {
                         if width == 0 {
                             continue;
                         }
-                        let nv = if panels * nr == width { nr / inner.lanes } else { width.div_ceil(inner.lanes) };
-                        inner.micros[nv - 1][pixels.len() - 1](&Tile {
+                        let (micros, lanes, packed) = inner.panel(width.min(nr));
+                        micros[pixels.len() - 1](&Tile {
                             tiles: 1,
                             zeros: core::ptr::null(),
                             shift: 0,
@@ -188,10 +188,10 @@ impl IgemmFewPixelsNchw {
                             run: p.k(),
                             panel: job.weights.add(g * group_len + j * nr * (p.k() + 1)),
                             panels,
-                            panel_len: nv * inner.lanes * (p.k() + 1),
+                            panel_len: packed * (p.k() + 1),
                             out: core::ptr::null(),
                             channel: j * nr,
-                            last: width - (panels * nv - 1) * inner.lanes,
+                            last: lanes - (packed - width.min(nr)),
                             clamp: job.clamp,
                         });
                     }

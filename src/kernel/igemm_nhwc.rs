@@ -44,6 +44,8 @@ pub(crate) struct IgemmNhwc {
     pub lanes: usize,
     /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
     pub micros: &'static [&'static [Micro]],
+    /// `half[mr - 1]`: of one vector of half as many lanes, for a last panel of no more channels.
+    pub half: Option<&'static [Micro]>,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
     /// Whether micro-kernels leave out rows in the padding.
@@ -147,7 +149,14 @@ impl IgemmNhwc {
         let slower = if looks_up { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let taps = tiling.products / (p.oh * p.ow) as f64;
-        let steps = tiles * (full as f64 * panel(self.micros.len()) + 1.1 * panel(rest)) * taps * p.cg_in as f64;
+        let narrow = match p.cg_out % self.nr() {
+            // Half the multiply-adds of a vector, which hide less of what a tile does beside: 1.6 times as long, as measured.
+            1.. if self.half.is_some() && p.cg_out % self.nr() <= self.lanes / 2 => {
+                0.8 * rows.max(enough(self.lanes / 2) as f64)
+            }
+            _ => 1.1 * panel(rest),
+        };
+        let steps = tiles * (full as f64 * panel(self.micros.len()) + narrow) * taps * p.cg_in as f64;
         s.groups as f64 * (steps * self.width * slower + tiles * rows * (s.kh * s.kw) as f64)
     }
 
@@ -163,10 +172,27 @@ impl IgemmNhwc {
         pieces(self.splits_panels(p, tiling), &panels, &tiling.of_images(p.shape.n), part)
     }
 
-    /// Length of a group's packed panels in floats. Not a sum over panels: blocks ask this anew for every few rows.
+    /// The micro-kernels of a panel of `width` channels, the lanes of its vectors, and its packed channels.
+    pub(super) fn panel(&self, width: usize) -> (&'static [Micro], usize, usize) {
+        match self.half {
+            Some(half) if width <= self.lanes / 2 => (half, self.lanes / 2, self.lanes / 2),
+            _ => {
+                let vectors = width.div_ceil(self.lanes);
+                (self.micros[vectors - 1], self.lanes, vectors * self.lanes)
+            }
+        }
+    }
+
+    /// Floats of a group's packed panels. Not a sum over panels: blocks ask this anew for every few rows.
+    fn packed_len(&self, p: &Problem) -> usize {
+        let rest = p.cg_out % self.nr();
+        let packed = if rest == 0 { 0 } else { self.panel(rest).2 };
+        (p.cg_out - rest + packed) * (p.k() + 1)
+    }
+
+    /// Floats from a group's packed panels to the next one's: whole vectors.
     pub(super) fn group_len(&self, p: &Problem) -> usize {
-        let full = p.cg_out / self.nr() * self.nr();
-        (full + (p.cg_out - full).next_multiple_of(self.lanes)) * (p.k() + 1)
+        self.packed_len(p).next_multiple_of(self.lanes)
     }
 
     /// Whether the work is cut by panels of output channels rather than by pixels: when the weights are the larger
@@ -206,7 +232,7 @@ impl Algorithm for IgemmNhwc {
             for j in 0..self.panels(p) {
                 let first = j * self.nr();
                 let width = (p.cg_out - first).min(self.nr());
-                let padded = width.next_multiple_of(self.lanes);
+                let (_, _, padded) = self.panel(width);
                 let channel = |i: usize| g * p.cg_out + first + i;
                 (0..padded).for_each(|i| out.put(if i < width { source.bias(channel(i)) } else { 0.0 }));
                 for ky in 0..s.kh {
@@ -219,6 +245,7 @@ impl Algorithm for IgemmNhwc {
                     }
                 }
             }
+            (self.packed_len(p)..group_len).for_each(|_| out.put(0.0));
         }
         packed
     }
@@ -321,7 +348,7 @@ impl IgemmNhwc {
                     let full = full_panels.saturating_sub(j).min(end - panel);
                     let count = full.max(1);
                     let width = if full > 0 { full * nr } else { p.cg_out - j * nr };
-                    let nv = if full > 0 { self.micros.len() } else { width.div_ceil(self.lanes) };
+                    let (micros, lanes, packed) = self.panel(width.min(nr));
                     let input = image * i.image + y * i.row + x * i.pixel + g * p.cg_in;
                     let tile = Tile {
                         tiles: alike,
@@ -340,14 +367,14 @@ impl IgemmNhwc {
                         // SAFETY: panels of a group lie one after the other, all but the last of full width.
                         panel: unsafe { job.weights.add(g * group_len + j * nr * (p.k() + 1)) },
                         panels: count,
-                        panel_len: nv * self.lanes * (p.k() + 1),
+                        panel_len: packed * (p.k() + 1),
                         out: table.out,
                         channel: g * p.cg_out + j * nr,
-                        last: if full > 0 { self.lanes } else { width - (nv - 1) * self.lanes },
+                        last: lanes - (packed - width.min(nr)),
                         clamp: job.clamp,
                     };
                     // SAFETY: the output pixels hold `width` channels from `channel` on; the rest as above.
-                    unsafe { self.micros[nv - 1][len - 1](&tile) };
+                    unsafe { micros[len - 1](&tile) };
                     (panel, j) = (panel + count, j + count);
                     if j == per_group {
                         (g, j) = (g + 1, 0);

@@ -12,5 +12,10 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 }
 
 /// 4 pixels x 8 channels.
-pub(super) static R4C8: IgemmNhwc =
-    IgemmNhwc { lanes: 4, micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)], width: 1.0, skips: true };
+pub(super) static R4C8: IgemmNhwc = IgemmNhwc {
+    lanes: 4,
+    micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
+    half: None,
+    width: 1.0,
+    skips: true,
+};

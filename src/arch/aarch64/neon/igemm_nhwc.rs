@@ -571,12 +571,14 @@ micro!(r5v4_in_order 5 4 run_in_order [t0 t1 t2 t3]; (a0 o0 4 12 13 14 15) (a1 o
     (a3 o3 7 24 25 26 27) (a4 o4 8 28 29 30 31));
 
 /// 5 pixels x 16 channels.
-pub(super) static R5C16: IgemmNhwc = IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], width: 1.0, skips: false };
+pub(super) static R5C16: IgemmNhwc =
+    IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], half: None, width: 1.0, skips: false };
 
 /// The same for in-order cores. Narrower panels and the fewer pixels of an image's last tiles are computed as on others.
 pub(super) static R5C16_IN_ORDER: IgemmNhwc = IgemmNhwc {
     lanes: 4,
     micros: &[&V1, &V2, &V3, &[r1v4, r2v4, r3v4, r4v4, r5v4_in_order]],
+    half: None,
     width: 1.0,
     skips: false,
 };
@@ -591,6 +593,7 @@ pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
         &[r1v4, r2v4, r3v4, r4v4],
         &[r1v5, r2v5, r3v5, r4v5],
     ],
+    half: None,
     width: 1.0,
     skips: false,
 };

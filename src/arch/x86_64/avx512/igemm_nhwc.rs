@@ -17,6 +17,7 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     lanes: 16,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
+    half: Some(micros!(half; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)),
     width: 1.0,
     skips: true,
 };
@@ -35,6 +36,7 @@ unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
 pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
+    half: None,
     // Between a half (cores that split 512-bit operations in two) and one.
     width: 0.55,
     skips: true,
@@ -50,6 +52,7 @@ pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
         micros!(half; 4; 1 2 3 4 5),
         micros!(half; 5; 1 2 3 4 5),
     ],
+    half: None,
     width: 0.55,
     skips: true,
 };
