@@ -384,7 +384,7 @@ impl Algorithm for DirectNhwc {
                 // null outside the image, and hold the windows of all of them.
                 unsafe {
                     let output = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
-                    let part = if inside || copied {
+                    let in_image = if inside || copied {
                         ALL
                     } else {
                         (x0.min(0).unsigned_abs() * s.c_in, (s.w as isize - x0).max(0) as usize * s.c_in)
@@ -394,7 +394,7 @@ impl Algorithm for DirectNhwc {
                         rows,
                         kernel_rows: s.kh,
                         run: s.kw * s.c_in,
-                        inside: part,
+                        inside: in_image,
                         panel: job.weights.add(from * (p.k() + 1)),
                         panels,
                         panel_len: nv * self.lanes * (p.k() + 1),

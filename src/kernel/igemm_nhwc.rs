@@ -48,7 +48,7 @@ pub(crate) struct IgemmNhwc {
     pub half: Option<&'static [Micro]>,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
-    /// Whether micro-kernels leave out rows in the padding.
+    /// Whether micro-kernels find the pixels of a row by addition, and leave out those in the padding.
     pub skips: bool,
 }
 

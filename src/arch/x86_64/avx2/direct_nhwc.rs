@@ -12,32 +12,25 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
     unsafe { direct_nhwc::micro::<F32x8, STEP, P, NV>(t) }
 }
 
-/// Three channels, stride 1: 6 pixels x 16 channels.
-pub(super) static C3S1: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 1, widths: direct_widths!(micro; 3; [1 2]; 6 5 4 1), beyond: 0, cost: 0.9 };
+/// A kernel for three channels.
+const fn kernel(stride: usize, widths: &'static [Width]) -> DirectNhwc {
+    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, cost: 0.9 }
+}
 
-/// Three channels, stride 2: 6 pixels x 16 channels.
-pub(super) static C3S2: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 2, widths: direct_widths!(micro; 6; [1 2]; 6 5 4 1), beyond: 0, cost: 0.9 };
+/// Stride 1: 6 pixels x 16 channels.
+pub(super) static C3S1: DirectNhwc = kernel(1, direct_widths!(micro; 3; [1 2]; 6 5 4 1));
 
-/// Three channels, stride 4: 6 pixels x 16 channels.
-pub(super) static C3S4: DirectNhwc = DirectNhwc {
-    lanes: 8,
-    c_in: 3,
-    stride: 4,
-    widths: direct_widths!(micro; 12; [1 2]; 6 5 4 1),
-    beyond: 0,
-    cost: 0.9,
-};
+/// Stride 2: the same.
+pub(super) static C3S2: DirectNhwc = kernel(2, direct_widths!(micro; 6; [1 2]; 6 5 4 1));
 
-/// Three channels, stride 1: 3 pixels x 24 channels, for channel counts that leave 16 a narrow rest.
-pub(super) static C3S1W: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 1, widths: direct_widths!(micro; 3; [1 2 3]; 3 1), beyond: 0, cost: 0.9 };
+/// Stride 4: the same.
+pub(super) static C3S4: DirectNhwc = kernel(4, direct_widths!(micro; 12; [1 2]; 6 5 4 1));
 
-/// Three channels, stride 2: the same.
-pub(super) static C3S2W: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 2, widths: direct_widths!(micro; 6; [1 2 3]; 3 1), beyond: 0, cost: 0.9 };
+/// Stride 1: 3 pixels x 24 channels, for channel counts that leave 16 a narrow rest.
+pub(super) static C3S1W: DirectNhwc = kernel(1, direct_widths!(micro; 3; [1 2 3]; 3 1));
 
-/// Three channels, stride 4: the same.
-pub(super) static C3S4W: DirectNhwc =
-    DirectNhwc { lanes: 8, c_in: 3, stride: 4, widths: direct_widths!(micro; 12; [1 2 3]; 3 1), beyond: 0, cost: 0.9 };
+/// Stride 2: the same.
+pub(super) static C3S2W: DirectNhwc = kernel(2, direct_widths!(micro; 6; [1 2 3]; 3 1));
+
+/// Stride 4: the same.
+pub(super) static C3S4W: DirectNhwc = kernel(4, direct_widths!(micro; 12; [1 2 3]; 3 1));

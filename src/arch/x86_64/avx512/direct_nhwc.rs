@@ -13,35 +13,19 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
     unsafe { direct_nhwc::micro::<F32x16, STEP, P, NV>(t) }
 }
 
+/// A kernel of full vectors.
+const fn full(stride: usize, widths: &'static [Width]) -> DirectNhwc {
+    DirectNhwc { lanes: 16, c_in: 3, stride, widths, beyond: 0, cost: 0.9 }
+}
+
 /// Three channels, stride 1: 8 pixels x 32 channels.
-pub(super) static C3S1: DirectNhwc = DirectNhwc {
-    lanes: 16,
-    c_in: 3,
-    stride: 1,
-    widths: direct_widths!(micro; 3; [1 2]; 8 7 4 1),
-    beyond: 0,
-    cost: 0.9,
-};
+pub(super) static C3S1: DirectNhwc = full(1, direct_widths!(micro; 3; [1 2]; 8 7 4 1));
 
-/// Three channels, stride 2: 8 pixels x 32 channels.
-pub(super) static C3S2: DirectNhwc = DirectNhwc {
-    lanes: 16,
-    c_in: 3,
-    stride: 2,
-    widths: direct_widths!(micro; 6; [1 2]; 8 7 4 1),
-    beyond: 0,
-    cost: 0.9,
-};
+/// Three channels, stride 2: the same.
+pub(super) static C3S2: DirectNhwc = full(2, direct_widths!(micro; 6; [1 2]; 8 7 4 1));
 
-/// Three channels, stride 4: 8 pixels x 32 channels.
-pub(super) static C3S4: DirectNhwc = DirectNhwc {
-    lanes: 16,
-    c_in: 3,
-    stride: 4,
-    widths: direct_widths!(micro; 12; [1 2]; 8 7 4 1),
-    beyond: 0,
-    cost: 0.9,
-};
+/// Three channels, stride 4: the same.
+pub(super) static C3S4: DirectNhwc = full(4, direct_widths!(micro; 12; [1 2]; 8 7 4 1));
 
 /// Half vectors, with the registers of AVX-512VL.
 ///
@@ -53,33 +37,17 @@ unsafe fn half<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
     unsafe { direct_nhwc::micro::<Half, STEP, P, NV>(t) }
 }
 
+/// A kernel of half vectors. One costs a little more than half of a full one: between that (cores that split 512-bit operations
+/// in two) and as much.
+const fn halves(stride: usize, widths: &'static [Width]) -> DirectNhwc {
+    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, cost: 0.5 }
+}
+
 /// Three channels, stride 1: 8 pixels x 24 channels, for channel counts that would leave half of a full vector empty.
-pub(super) static C3S1H: DirectNhwc = DirectNhwc {
-    lanes: 8,
-    c_in: 3,
-    stride: 1,
-    widths: direct_widths!(half; 3; [1 2 3]; 8 7 4 1),
-    beyond: 0,
-    // Between a half (cores that split 512-bit operations in two) and one.
-    cost: 0.5,
-};
+pub(super) static C3S1H: DirectNhwc = halves(1, direct_widths!(half; 3; [1 2 3]; 8 7 4 1));
 
 /// Three channels, stride 2: the same.
-pub(super) static C3S2H: DirectNhwc = DirectNhwc {
-    lanes: 8,
-    c_in: 3,
-    stride: 2,
-    widths: direct_widths!(half; 6; [1 2 3]; 8 7 4 1),
-    beyond: 0,
-    cost: 0.5,
-};
+pub(super) static C3S2H: DirectNhwc = halves(2, direct_widths!(half; 6; [1 2 3]; 8 7 4 1));
 
 /// Three channels, stride 4: the same.
-pub(super) static C3S4H: DirectNhwc = DirectNhwc {
-    lanes: 8,
-    c_in: 3,
-    stride: 4,
-    widths: direct_widths!(half; 12; [1 2 3]; 8 7 4 1),
-    beyond: 0,
-    cost: 0.5,
-};
+pub(super) static C3S4H: DirectNhwc = halves(4, direct_widths!(half; 12; [1 2 3]; 8 7 4 1));
