@@ -36,6 +36,21 @@ macro_rules! widths {
 }
 use widths;
 
+/// Micro-kernels for depthwise lines: `lines!(micro; K stride: pixels ...; ...)`.
+macro_rules! lines {
+    ($micro:ident; $($k:literal $s:literal: $($p:literal)*);*) => {
+        &[$(Line {
+            k: $k,
+            stride: $s,
+            widths: &[$(Width {
+                pixels: $p,
+                micros: [[$micro::<$k, $s, $p, false>; 2], [$micro::<$k, $s, $p, true>; 2]],
+            }),*],
+        }),*]
+    };
+}
+use lines;
+
 /// Micro-kernels for depthwise along rows of some widths: `carries!(micro; K stride O; pixels ...)`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! carries {

@@ -20,8 +20,10 @@
 //! output row sees an input row alone. Windows that share no rows, since kernels are dilated or no higher than their stride, are
 //! computed one row at a time. The driver is that of [`super::depthwise_nhwc`].
 //!
-//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512: 9x9 on 56 x 56 x 64 92 % of peak (with one row 60), 7x7 with stride 2 68 %
-//! from 56 x 56 x 72, 73 % from 28 x 28 x 120 (55), 1x7 and 3x3 with stride 3, one row each, 46 and 30 %. AVX2: 9x9 54 % (48).
+//! Kernels of 3, 5, 7, 9 and 11 columns go by [`super::depthwise_line_nhwc`] where the tier has some.
+//!
+//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512: 11x1 on 56 x 56 x 64 and 28 x 28 x 128 60 and 61 % of peak, 3x3 on
+//! 33 x 33 x 96 dilated by 12 56 %.
 
 use super::depthwise_nhwc::{Tile, Vectors};
 use super::window::finish_tile;

@@ -231,7 +231,7 @@ unsafe fn pass_by<
 }
 
 /// The most columns of a window that are unrolled.
-const MOST_COLUMNS: usize = 21;
+const MOST_COLUMNS: usize = 24;
 
 /// The pixels of an input row of a tile, those inside.
 ///

@@ -32,7 +32,8 @@
 //! into two sets of the first. AVX2, one Zen 3 core (49.8 GMAC/s), 2026-11-27: 3x3 with
 //! stride 1 on maps 112, 56, 28, 14 and 7 wide of 32, 128, 256, 384 and 960 channels 70, 68, 57, 64 and 71 %, 5x5 79, 85 %.
 //!
-//! Kernels of any other size and stride take the micro-kernel of [`super::depthwise_any_nhwc`].
+//! Kernels of any other size and stride take the micro-kernels of [`super::depthwise_line_nhwc`], if they have as many columns as
+//! one of them, or that of [`super::depthwise_any_nhwc`].
 
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, finish_tile, window_row};
@@ -195,6 +196,22 @@ pub(crate) struct Width {
     pub micros: [[Micro; 2]; 2],
 }
 
+/// Micro-kernels for kernels of a number of columns and any number of rows.
+pub(crate) struct Line {
+    pub k: usize,
+    /// That of columns.
+    pub stride: usize,
+    /// As [`DepthwiseNhwc::widths`].
+    pub widths: &'static [Width],
+}
+
+impl Line {
+    /// Cost of a multiply-add beside that of a tile that is made for the kernel's size: much of a line of few columns is loads.
+    fn cost(&self) -> f64 {
+        if self.k < 7 { 1.1 } else { 1.0 }
+    }
+}
+
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
 pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
@@ -211,6 +228,8 @@ pub(crate) struct DepthwiseNhwc {
     pub rows: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
+    /// For kernels of any size: those of some numbers of columns.
+    pub lines: &'static [Line],
     /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share: where pixels
     /// lie in all sets of the first cache, and where they crowd in a few.
     pub cost: [f64; 2],
@@ -232,23 +251,34 @@ impl DepthwiseNhwc {
         stride: 0,
         rows: 1,
         widths: &[],
+        lines: &[],
         cost: [1.0; 2],
         narrow: 1.0,
     };
 
-    fn is_any(&self) -> bool {
-        self.k == 0
+    /// The micro-kernels of [`super::depthwise_line_nhwc`] for a kernel, if it has some: for one that is dense, or on the phases of
+    /// an image, where they are not too narrow.
+    fn line(&self, p: &Problem) -> Option<&Line> {
+        let s = &p.shape;
+        let dense = s.dilation == [1, 1] || s.stride == [1, 1] && !Phase::is_narrow(p, s.dilation);
+        self.lines.iter().find(|line| dense && line.k == s.kw && line.stride == s.stride[1])
+    }
+
+    /// Whether the micro-kernels are those of [`super::depthwise_any_nhwc`].
+    fn is_any(&self, p: &Problem) -> bool {
+        self.k == 0 && self.line(p).is_none()
     }
 
     /// How far apart the pixels of an image are that is computed as a dense one.
     fn dilation(&self, p: &Problem) -> [usize; 2] {
-        if self.is_any() { [1, 1] } else { p.shape.dilation }
+        if self.is_any(p) { [1, 1] } else { p.shape.dilation }
     }
 
     /// Rows of a block; with kernels of any size one where the rows of their windows are not the same.
     fn rows(&self, p: &Problem) -> usize {
         let s = &p.shape;
-        if self.is_any() && (s.dilation[0] > 1 || s.kh <= s.stride[0]) { 1 } else { self.rows }
+        let apart = s.dilation[0] > 1 || s.kh <= s.stride[0];
+        if self.line(p).is_some() || self.is_any(p) && apart { 1 } else { self.rows }
     }
 
     /// Row blocks of a phase.
@@ -265,8 +295,9 @@ impl DepthwiseNhwc {
             _ => 14,
         };
         let most = ow.min(widest);
-        let mut best = (usize::MAX, &self.widths[self.widths.len() - 1]);
-        for width in self.widths.iter().filter(|w| w.pixels <= most) {
+        let widths = self.line(p).map_or(self.widths, |line| line.widths);
+        let mut best = (usize::MAX, &widths[widths.len() - 1]);
+        for width in widths.iter().filter(|w| w.pixels <= most) {
             let tiles = ow.div_ceil(width.pixels);
             // Narrower ones are no fewer tiles.
             if ow + 2 * tiles >= best.0 {
@@ -297,8 +328,7 @@ impl DepthwiseNhwc {
     }
 
     fn window_rows(&self, p: &Problem) -> usize {
-        let (stride, k) = if self.is_any() { (p.shape.stride[0], p.shape.kh) } else { (self.stride, self.k) };
-        (self.rows(p) - 1) * stride + k
+        (self.rows(p) - 1) * p.shape.stride[0] + p.shape.kh
     }
 }
 
@@ -310,7 +340,7 @@ impl Algorithm for DepthwiseNhwc {
             Some("computes depthwise convolution with multiplier 1")
         } else if self.groups(p) == 0 {
             Some("computes groups that fit into a vector")
-        } else if self.is_any() {
+        } else if self.k == 0 {
             None
         } else {
             p.differs_in_phases_from(self.k, self.stride)
@@ -328,7 +358,8 @@ impl Algorithm for DepthwiseNhwc {
         // Of a dense image; a plan does not know the strides that it will meet.
         let crowded =
             s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1] * size_of::<f32>()).is_multiple_of(CROWD);
-        let cost = self.cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
+        let cost = self.line(p).map_or(self.cost, |line| [line.cost(); 2]);
+        let cost = cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
@@ -366,7 +397,7 @@ impl Algorithm for DepthwiseNhwc {
     }
 
     fn scratch_len(&self, p: &Problem) -> usize {
-        let words = self.window_rows(p) + if self.is_any() { 2 * p.shape.kw } else { 0 };
+        let words = self.window_rows(p) + if self.is_any(p) { 4 * p.shape.kw } else { 0 };
         (words + 1) * size_of::<usize>() / size_of::<f32>()
     }
 
@@ -385,10 +416,19 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
+        // The same of whole rows. There are divisions in them, too many for every tile.
+        let valid_in_row = valid.wrapping_add(s.kw);
+        if self.is_any(p) {
+            for kx in 0..s.kw {
+                let outputs = valid_outputs(kx, s.w, p.ow, s.stride[1], s.dilation[1], s.padding.left);
+                // SAFETY: scratch has four words per kernel column.
+                unsafe { *valid_in_row.add(kx) = outputs };
+            }
+        }
         let (dilation, of_block, blocks) = (self.dilation(p), self.rows(p), self.blocks(p));
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
-        let apart = if self.is_any() { s.dilation[0] } else { 1 };
+        let apart = if self.is_any(p) { s.dilation[0] } else { 1 };
         let (block_out, permutations) = if self.grouped {
             (self.vectors(p).0, job.weights.wrapping_add(self.weights_len(p)).cast())
         } else {
@@ -431,7 +471,7 @@ impl Algorithm for DepthwiseNhwc {
             // SAFETY: the first output of the phase is inside.
             let out = unsafe { job.output.add(image * o.image + phase.output_at) };
             let single = usize::from(count < self.rows);
-            let span = (width.pixels - 1) * self.stride + self.k;
+            let span = (width.pixels - 1) * s.stride[1] + s.kw;
             // The window of the first tile; those of the others are so many pixels further.
             let y0 = phase.origin[0] + (y * s.stride[0]) as isize;
             let left = base.wrapping_offset(phase.origin[1].wrapping_mul(tile.pixel as isize));
@@ -453,12 +493,13 @@ impl Algorithm for DepthwiseNhwc {
                         *rows.add(r) = if line.is_null() { line } else { line.wrapping_add(further) };
                     }
                 }
-                if self.is_any() {
+                if self.is_any(p) {
                     for kx in 0..s.kw {
-                        let (a, b) = valid_outputs(kx, s.w, p.ow, s.stride[1], s.dilation[1], s.padding.left);
-                        let range = (a.max(x_tile) - x_tile, b.max(x_tile) - x_tile);
-                        // SAFETY: scratch has two words per kernel column.
-                        unsafe { *valid.add(kx) = range };
+                        // SAFETY: as above; written at the beginning.
+                        unsafe {
+                            let (first, end) = *valid_in_row.add(kx);
+                            *valid.add(kx) = (first.max(x_tile) - x_tile, end.max(x_tile) - x_tile);
+                        }
                     }
                 }
                 tile.columns = ((-x0).max(0) as usize, (w as isize - x0).clamp(0, span as isize) as usize);

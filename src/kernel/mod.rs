@@ -24,12 +24,13 @@ pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
     pointer
 }
 
-/// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 21), as straight code. The compiler
+/// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 24), as straight code. The compiler
 /// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory. Blocks from
-/// `n` on are never compiled; all 21 are parsed, so a block that unrolls again belongs into a function of its own.
+/// `n` on are never compiled; all 24 are parsed, so a block that unrolls again belongs into a function of its own.
 macro_rules! unroll {
     ($j:ident < $n:expr => $body:block) => {
-        unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)
+        const { assert!($n <= 24) };
+        unroll!(@ $j, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
     };
     (@ $j:ident, $n:expr, $body:block, $($literal:literal)*) => {
         $(if const { $literal < $n } {
@@ -42,6 +43,7 @@ macro_rules! unroll {
 pub(crate) mod depthwise_any_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_carry_nhwc;
+pub(crate) mod depthwise_line_nhwc;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;

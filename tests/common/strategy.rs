@@ -88,6 +88,14 @@ fn kernel_size(family: Family) -> BoxedStrategy<[usize; 2]> {
     match family {
         Family::Pointwise | Family::GroupedPointwise => Just([1, 1]).boxed(),
         Family::OneRow => (1..=9usize).prop_map(|k| [1, k]).boxed(),
+        Family::Depthwise => prop_oneof![
+            6 => Just([3, 3]),
+            4 => Just([5, 5]),
+            1 => Just([7, 7]),
+            3 => [1..=7usize, 1..=7usize],
+            4 => (1..=11usize, 1..=5usize).prop_map(|(rows, k)| [rows, 2 * k + 1]),
+        ]
+        .boxed(),
         _ => prop_oneof![
             6 => Just([3, 3]),
             4 => Just([5, 5]),
@@ -116,9 +124,11 @@ fn map_size(family: Family) -> BoxedStrategy<[usize; 2]> {
 pub fn shape(family: Family, lanes: usize, budget: u64) -> impl Strategy<Value = Conv2dShape> {
     // A stride of four is one of first layers.
     let four = u32::from(family == Family::FirstLayer);
+    let three = u32::from(family == Family::Depthwise);
     let strides = prop_oneof![
         4 => Just([1usize, 1]),
         3 => Just([2, 2]),
+        three => Just([3, 3]),
         3 * four => Just([4, 4]),
         2 => [1..=3usize, 1..=3usize],
     ];

@@ -50,7 +50,6 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dw_f32_nhwc_k3s1r2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
     row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
-    row("dw_f32_nhwc_k7s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K7S1),
     row("dwcarry_f32_nhwc_k3s1p5c8_avx2", "dwcarry", Nhwc, "rows of 5 pixels x 8 channels", 8, &depthwise_carry_nhwc::K3S1),
     row("dwcarry_f32_nhwc_k3s2p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K3S2),
     row("dwcarry_f32_nhwc_k5s1p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K5S1),

@@ -23,8 +23,5 @@ pub(super) static R14C32: TransposedNchw = over(&igemm_nhwc::R14C32);
 /// Implicit GEMM, 8 pixels x 24 channels.
 pub(super) static R8C24: TransposedNchw = over(&igemm_nhwc::R8C24);
 
-/// Depthwise 7x7, stride 1: 8 pixels x 16 channels.
-pub(super) static K7S1: TransposedNchw = over(&depthwise_nhwc::K7S1);
-
 /// Depthwise of any size: 8 pixels x 16 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);
