@@ -342,7 +342,7 @@ pub(crate) struct DepthwisePadded {
     /// Kernel rows, and stride.
     pub k: usize,
     pub stride: usize,
-    /// Columns of the narrowest outputs.
+    /// Columns from which on it is better than going by way of channels last, which leaves out rows and columns in the padding.
     pub least_columns: usize,
     /// Micro-kernels for blocks of [`LEAST_ROWS`] rows and more: of one vector for narrow maps, of two for others.
     pub narrow: &'static [Micro],
@@ -509,8 +509,6 @@ impl Algorithm for DepthwisePadded {
             Some("computes dilated kernels with stride 1 only")
         } else if s.padding.top.max(s.padding.bottom) > down || s.padding.left.max(s.padding.right) > across {
             Some("computes outputs that see the image")
-        } else if p.ow < self.least_columns {
-            Some("computes wider outputs")
         } else if self.row(p).is_none() {
             Some("computes blocks of rows that fit in the second cache with their padding")
         } else {
@@ -520,10 +518,11 @@ impl Algorithm for DepthwisePadded {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        // The least of all that can compute a shape, however many rows of it: others sum in another order, and whether an image
-        // is computed at once or by strips must not show. So it is a fraction of the multiply-adds, of which others estimate them
-        // all at least.
-        0.05 * (s.n * s.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
+        // The least of all that can compute a shape, or the most, however many rows of it: others sum in another order, and whether
+        // an image is computed at once or by strips must not show. So it is a fraction of the multiply-adds, of which others
+        // estimate them all at least, or a multiple.
+        let cost = if p.ow < self.least_columns { 50.0 } else { 0.05 };
+        cost * (s.n * s.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

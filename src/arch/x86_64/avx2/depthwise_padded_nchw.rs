@@ -19,9 +19,9 @@ unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32, rows
     unsafe { depthwise_padded_nchw::stage::<F32x8, S>(t, from, to, rows) }
 }
 
-/// For kernels of `K` rows: blocks of 4 to 8 rows x 8 pixels, or as `wide` has them.
-const fn rows<const K: usize, const S: usize>(wide: &'static [Micro]) -> DepthwisePadded {
-    DepthwisePadded { lanes: 8, k: K, stride: S, least_columns: 1, narrow: one::<K, S>(), wide, stage: stage::<S> }
+/// For kernels of `K` rows: blocks of 4 to 8 rows x 8 pixels, or as `wide` has them; for outputs of so many columns and more.
+const fn rows<const K: usize, const S: usize>(least_columns: usize, wide: &'static [Micro]) -> DepthwisePadded {
+    DepthwisePadded { lanes: 8, k: K, stride: S, least_columns, narrow: one::<K, S>(), wide, stage: stage::<S> }
 }
 
 /// Blocks of 4 to 8 rows x 8 pixels.
@@ -36,16 +36,16 @@ const fn two<const K: usize, const S: usize>() -> &'static [Micro] {
 
 /// Three rows, stride 1.
 pub(super) static K3S1: DepthwisePadded =
-    rows::<3, 1>(const { &[micro::<3, 1, 4, 2>, micro::<3, 1, 5, 2>, micro::<3, 1, 6, 2>] });
+    rows::<3, 1>(1, const { &[micro::<3, 1, 4, 2>, micro::<3, 1, 5, 2>, micro::<3, 1, 6, 2>] });
 
 /// Three rows, stride 2.
-pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(two::<3, 2>());
+pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(5, two::<3, 2>());
 
 /// Five rows, stride 1.
-pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(two::<5, 1>());
+pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(8, two::<5, 1>());
 
 /// Five rows, stride 2.
-pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(two::<5, 2>());
+pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(5, two::<5, 2>());
 
 /// Seven rows, stride 1.
-pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(one::<7, 1>());
+pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(32, one::<7, 1>());

@@ -44,4 +44,4 @@ pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(1);
 
 /// Seven rows, stride 1. On maps up to three vectors wide going by way of channels last leaves out rows and columns in the
 /// padding, and takes a tenth to a fifth less.
-pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(25);
+pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(32);

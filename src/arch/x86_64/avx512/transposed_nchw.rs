@@ -10,7 +10,7 @@ use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn transpose(m: &Matrix) {
     // SAFETY: the caller's promise is the same.
-    unsafe { transposed_nchw::transpose(m, |x| transposed_nchw::block::<F32x16, 16>(x)) }
+    unsafe { transposed_nchw::transpose(m, |x| F32x16::transpose(x)) }
 }
 
 const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {
