@@ -71,6 +71,7 @@ pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
         7 1: 8 7 6 5 4 1;
         9 1: 4 3 1;
         11 1: 4 3 1;
+        5 2: 8 7 6 5 4 1;
         7 2: 8 7 6 5 4 1;
         9 2: 4 3 1;
         3 3: 8 7 6 5 4 1),

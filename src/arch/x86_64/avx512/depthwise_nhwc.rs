@@ -69,7 +69,7 @@ pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     k: 5,
     stride: 2,
     rows: 2,
-    widths: widths!(micro; 5 2 2; 8 7 4 1),
+    widths: widths!(micro; 5 2 2; 8 7 6 5 4 1),
     cost: [1.0; 2],
     ..DepthwiseNhwc::COMMON
 };
@@ -84,6 +84,7 @@ pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
         7 1: 8 7 6 5 4 1;
         9 1: 8 7 6 5 4 1;
         11 1: 8 7 6 5 4 1;
+        5 2: 8 7 6 5 4 1;
         7 2: 8 7 6 5 4 1;
         9 2: 8 7 6 5 4 1;
         3 3: 8 7 6 5 4 1),

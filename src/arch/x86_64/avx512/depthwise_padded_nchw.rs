@@ -19,7 +19,8 @@ unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32, rows
     unsafe { depthwise_padded_nchw::stage::<Half, S>(t, from, to, rows) }
 }
 
-/// For kernels of `K` rows: blocks of 4 to 8 rows x 16 pixels, of 8 on maps as narrow.
+/// For kernels of `K` rows: blocks of 4 to 8 rows x 16 pixels, of 8 on maps as narrow. With fewer than `least_columns` outputs in a row
+/// going by way of channels last leaves out rows and columns in the padding, and takes a tenth to a fifth less.
 const fn rows<const K: usize, const S: usize>(least_columns: usize) -> DepthwisePadded {
     let (narrow, wide) = (blocks::<K, S, 1>(), blocks::<K, S, 2>());
     DepthwisePadded { lanes: 8, k: K, stride: S, least_columns, narrow, wide, stage: stage::<S> }
@@ -37,11 +38,10 @@ pub(super) static K3S1: DepthwisePadded = rows::<3, 1>(1);
 pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(1);
 
 /// Five rows, stride 1.
-pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(1);
+pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(21);
 
 /// Five rows, stride 2.
-pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(1);
+pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(21);
 
-/// Seven rows, stride 1. On maps up to three vectors wide going by way of channels last leaves out rows and columns in the
-/// padding, and takes a tenth to a fifth less.
+/// Seven rows, stride 1.
 pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(32);

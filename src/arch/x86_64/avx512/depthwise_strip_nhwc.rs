@@ -44,5 +44,5 @@ pub(super) static K5S2: DepthwiseStripNhwc = DepthwiseStripNhwc {
     stride: 2,
     widths: strips!(micro; 5 2 3; 1; 4 3 2 1),
     crowded: strips!(micro; 5 2 3; 2; 2 1),
-    cost: [0.8, 0.8],
+    cost: [0.97, 0.8],
 };
