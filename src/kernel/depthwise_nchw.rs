@@ -523,13 +523,11 @@ impl Algorithm for DepthwiseNchw {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        // The end of a row is computed in half vectors. Less than all others, `depthwise_padded_nchw` included, which says why the
-        // number of rows must not matter; or the most, where so many lanes are empty that
-        // going by way of channels last is faster.
+        // Less than all others, `depthwise_padded_nchw` included, which says why the number of rows must not matter; or the most, where
+        // so many lanes are empty that going by way of channels last is faster. Rows end in half vectors.
         let vectors = p.ow.div_ceil(self.lanes / 2) as f64 / 2.0;
         let empty = self.k > 3 && (matches!(p.ow, 17..=20) || self.stride == 1 && matches!(p.ow, 9..=12));
-        let cost = if empty { 50.0 } else { 0.05 };
-        cost * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
+        (if empty { 50.0 } else { 0.05 }) * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

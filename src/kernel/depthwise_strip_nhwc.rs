@@ -72,6 +72,9 @@ pub(crate) struct Strip {
 /// A micro-kernel for one kernel size, stride, `P` and `N`.
 pub(crate) type Micro = unsafe fn(&Strip);
 
+/// Pixels of the widest strips that are walked down with three vectors of channels at once: registers hold no more sums.
+const THREE: usize = 4;
+
 /// The micro-kernel: `N` vectors of channels at a time as long as there are so many, up to four. `EDGE`: some columns of the
 /// window may be outside.
 ///
@@ -94,20 +97,20 @@ pub(crate) unsafe fn micro<
             if N == 4 && vectors >= 4 {
                 walk::<V, K, S, M, P, 4, EDGE, false>(t, c, V::LANES, V::LANES);
                 4 * V::LANES
-            } else if N > 1 && S == 2 && c == 0 && vectors == 2 && left > 2 * V::LANES {
+            } else if N > 1 && S == 2 && P <= THREE && c == 0 && vectors == 2 && left > 2 * V::LANES {
                 // All channels at once, the last vector in part.
                 walk::<V, K, S, M, P, 3, EDGE, true>(t, c, left - 2 * V::LANES, V::LANES);
                 left
-            } else if N > 1 && S == 2 && vectors >= 3 && (N > 2 || vectors == 3) {
+            } else if N > 1 && S == 2 && P <= THREE && vectors >= 3 && (N > 2 || vectors == 3) {
                 walk::<V, K, S, M, P, 3, EDGE, false>(t, c, V::LANES, V::LANES);
                 3 * V::LANES
             } else if N > 1 && vectors >= 2 {
                 walk::<V, K, S, M, P, 2, EDGE, false>(t, c, V::LANES, V::LANES);
                 2 * V::LANES
-            } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left == 3 * V::Rest::LANES {
+            } else if N > 1 && S == 2 && P <= THREE && V::Rest::LANES < V::LANES && left == 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
                 left
-            } else if N > 1 && S == 2 && V::Rest::LANES < V::LANES && left > V::LANES && left < 3 * V::Rest::LANES {
+            } else if N > 1 && S == 2 && P <= THREE && V::Rest::LANES < V::LANES && left > V::LANES && left < 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, true>(t, c, left - V::LANES, V::LANES);
                 left
             } else if N > 1 && S == 2 && vectors >= 1 && left > V::LANES {
@@ -352,8 +355,12 @@ impl DepthwiseStripNhwc {
     /// The width for the rows of a phase. A strip costs its pixels and about two more for the inputs at its ends.
     fn width(&self, p: &Problem) -> usize {
         let ow = p.ow.div_ceil(p.shape.dilation[1]);
-        let fits = self.widths.iter().map(|w| w.pixels).filter(|&w| w <= ow);
-        fits.min_by_key(|w| ow.div_ceil(*w) * (w + 2)).unwrap_or(1)
+        // With stride 2, so many channels are best walked down all at once.
+        let three = self.stride == 2 && p.shape.c_out < 4 * self.lanes;
+        let most = if three { ow.min(THREE) } else { ow };
+        let fits = self.widths.iter().map(|w| w.pixels).filter(|&w| w <= most);
+        // One of few strips, and of those one that computes few pixels twice.
+        fits.min_by_key(|w| (ow.div_ceil(*w) * (w + 2), ow.next_multiple_of(*w))).unwrap_or(1)
     }
 
     /// Phases of an image in rows and columns, bands of the first phase, strips of a band, chunks of a strip's channels.
@@ -399,7 +406,8 @@ impl Algorithm for DepthwiseStripNhwc {
         let crowded = s.c_in.wrapping_mul(dx * size_of::<f32>()).is_multiple_of(WAY / 2);
         let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
         let phases = if dy * dx > 1 { 1.2 } else { 1.0 };
-        let narrow = if Phase::is_narrow(p, s.dilation) { 1.5 } else { 1.0 };
+        // A strip begins and ends for few multiply-adds.
+        let narrow = if dx > 1 && p.ow.div_ceil(dx) <= 2 { 1.7 } else { 1.0 };
         let cost = self.cost[usize::from(crowded)] * phases * narrow;
         (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }

@@ -22,7 +22,7 @@ pub(super) static K3S1: DepthwiseStripNhwc = DepthwiseStripNhwc {
     lanes: 16,
     k: 3,
     stride: 1,
-    widths: strips!(micro; 3 1 3; 1; 7 4 2 1),
+    widths: strips!(micro; 3 1 3; 1; 7 6 5 4 3 2 1),
     crowded: strips!(micro; 3 1 3; 2; 4 3 2 1),
     cost: [0.9, 0.9],
 };
@@ -32,7 +32,7 @@ pub(super) static K3S2: DepthwiseStripNhwc = DepthwiseStripNhwc {
     lanes: 16,
     k: 3,
     stride: 2,
-    widths: strips!(micro; 3 2 2; 2; 4 3 2 1),
+    widths: strips!(micro; 3 2 2; 2; 5 4 3 2 1),
     crowded: strips!(micro; 3 2 2; 3; 4 3 2 1),
     cost: [0.8, 0.7],
 };
