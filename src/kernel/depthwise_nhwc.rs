@@ -258,13 +258,21 @@ impl DepthwiseNhwc {
 
     /// The micro-kernels of [`super::depthwise_line_nhwc`] for a kernel, if it has some: for one that is dense, or on the phases of
     /// an image, where they are not too narrow.
+    #[inline(always)]
     fn line(&self, p: &Problem) -> Option<&Line> {
+        // Blocks run a few rows at a time: what is the same for all of them shows.
+        if self.lines.is_empty() { None } else { self.find_line(p) }
+    }
+
+    #[inline(never)]
+    fn find_line(&self, p: &Problem) -> Option<&Line> {
         let s = &p.shape;
         let dense = s.dilation == [1, 1] || s.stride == [1, 1] && !Phase::is_narrow(p, s.dilation);
         self.lines.iter().find(|line| dense && line.k == s.kw && line.stride == s.stride[1])
     }
 
     /// Whether the micro-kernels are those of [`super::depthwise_any_nhwc`].
+    #[inline(always)]
     fn is_any(&self, p: &Problem) -> bool {
         self.k == 0 && self.line(p).is_none()
     }
@@ -277,8 +285,11 @@ impl DepthwiseNhwc {
     /// Rows of a block; with kernels of any size one where the rows of their windows are not the same.
     fn rows(&self, p: &Problem) -> usize {
         let s = &p.shape;
+        if self.k != 0 {
+            return self.rows;
+        }
         let apart = s.dilation[0] > 1 || s.kh <= s.stride[0];
-        if self.line(p).is_some() || self.is_any(p) && apart { 1 } else { self.rows }
+        if apart || self.line(p).is_some() { 1 } else { self.rows }
     }
 
     /// Row blocks of a phase.
@@ -288,6 +299,7 @@ impl DepthwiseNhwc {
 
     /// The width for rows of `ow` outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of
     /// many channels share few sets of the first cache, so that tiles of them are not to be wide.
+    #[inline]
     fn width(&self, p: &Problem, ow: usize) -> &Width {
         let widest = match p.shape.c_out {
             0..=32 => usize::MAX,
@@ -297,7 +309,7 @@ impl DepthwiseNhwc {
         let most = ow.min(widest);
         let widths = self.line(p).map_or(self.widths, |line| line.widths);
         let mut best = (usize::MAX, &widths[widths.len() - 1]);
-        for width in widths.iter().filter(|w| w.pixels <= most) {
+        for width in widths.iter().skip_while(|w| w.pixels > most) {
             let tiles = ow.div_ceil(width.pixels);
             // Narrower ones are no fewer tiles.
             if ow + 2 * tiles >= best.0 {
@@ -329,6 +341,36 @@ impl DepthwiseNhwc {
 
     fn window_rows(&self, p: &Problem) -> usize {
         (self.rows(p) - 1) * p.shape.stride[0] + p.shape.kh
+    }
+}
+
+/// Writes the outputs of a row whose tap is inside, for each kernel column, behind those of a tile. They take divisions, too many
+/// for every tile.
+///
+/// # Safety
+/// `valid` has two pairs of words per kernel column.
+#[inline(never)]
+unsafe fn valid_in_row(p: &Problem, valid: *mut (usize, usize)) {
+    let s = &p.shape;
+    for kx in 0..s.kw {
+        let outputs = valid_outputs(kx, s.w, p.ow, s.stride[1], s.dilation[1], s.padding.left);
+        // SAFETY: as the caller promises.
+        unsafe { *valid.add(s.kw + kx) = outputs };
+    }
+}
+
+/// Writes those of a tile from output `x` on.
+///
+/// # Safety
+/// As [`valid_in_row`], which has been called.
+#[inline(never)]
+unsafe fn valid_in_tile(kw: usize, valid: *mut (usize, usize), x: usize) {
+    for kx in 0..kw {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (first, end) = *valid.add(kw + kx);
+            *valid.add(kx) = (first.max(x) - x, end.max(x) - x);
+        }
     }
 }
 
@@ -416,19 +458,15 @@ impl Algorithm for DepthwiseNhwc {
         let window = self.window_rows(p);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let valid = rows.wrapping_add(window).cast::<(usize, usize)>();
-        // The same of whole rows. There are divisions in them, too many for every tile.
-        let valid_in_row = valid.wrapping_add(s.kw);
-        if self.is_any(p) {
-            for kx in 0..s.kw {
-                let outputs = valid_outputs(kx, s.w, p.ow, s.stride[1], s.dilation[1], s.padding.left);
-                // SAFETY: scratch has four words per kernel column.
-                unsafe { *valid_in_row.add(kx) = outputs };
-            }
+        let any = self.is_any(p);
+        if any {
+            // SAFETY: scratch has four words per kernel column.
+            unsafe { valid_in_row(p, valid) };
         }
         let (dilation, of_block, blocks) = (self.dilation(p), self.rows(p), self.blocks(p));
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
-        let apart = if self.is_any(p) { s.dilation[0] } else { 1 };
+        let apart = if any { s.dilation[0] } else { 1 };
         let (block_out, permutations) = if self.grouped {
             (self.vectors(p).0, job.weights.wrapping_add(self.weights_len(p)).cast())
         } else {
@@ -493,14 +531,9 @@ impl Algorithm for DepthwiseNhwc {
                         *rows.add(r) = if line.is_null() { line } else { line.wrapping_add(further) };
                     }
                 }
-                if self.is_any(p) {
-                    for kx in 0..s.kw {
-                        // SAFETY: as above; written at the beginning.
-                        unsafe {
-                            let (first, end) = *valid_in_row.add(kx);
-                            *valid.add(kx) = (first.max(x_tile) - x_tile, end.max(x_tile) - x_tile);
-                        }
-                    }
+                if any {
+                    // SAFETY: those of the row have been written.
+                    unsafe { valid_in_tile(s.kw, valid, x_tile) };
                 }
                 tile.columns = ((-x0).max(0) as usize, (w as isize - x0).clamp(0, span as isize) as usize);
                 let edge = tile.columns.0 > 0 || tile.columns.1 < span;
