@@ -521,7 +521,8 @@ impl Algorithm for DepthwisePadded {
         // The least of all that can compute a shape, or the most, however many rows of it: others sum in another order, and whether
         // an image is computed at once or by strips must not show. So it is a fraction of the multiply-adds, of which others
         // estimate them all at least, or a multiple.
-        let cost = if p.ow < self.least_columns { 50.0 } else { 0.05 };
+        let few = s.dilation[1] > 1 && p.ow.div_ceil(s.dilation[1]) <= 2;
+        let cost = if few || p.ow < self.least_columns { 50.0 } else { 0.05 };
         cost * (s.n * s.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
     }
 

@@ -15,7 +15,7 @@
 //! That is a quarter of a cycle per element with 16 lanes, 0.25 to 0.4 with its loads and stores, for inputs and outputs alike, beside
 //! `K / LANES` for each output and `KH * KW * C_out / LANES` for each input.
 //!
-//! Scratch: a band's inputs and outputs, at most half of the second cache unless one row takes more, and the kernel's own.
+//! Scratch: a band's inputs and outputs, at most half of the second cache or twice what one row takes, and the kernel's own.
 //!
 //! Measured 2026-11-28, one Zen 4 core, AVX-512, beside the same layer in NHWC: standard 3x3, 5x5, 1x7, 7x1, strided and dilated
 //! 1.01 to 1.04 times its time, groups of 16 channels and more 1.04 to 1.08, with stride 2 1.11 to 1.22, depthwise 7x7 1.24 to 1.53,
@@ -91,10 +91,10 @@ pub(crate) struct TransposedNchw {
 /// Bands of an image of one group, at least: for as many threads, and so that inputs are still in the second cache when they are read.
 const BANDS: usize = 4;
 
-/// Where there are several groups, so many channels are transposed at a time, at least: as many as fill so many floats in a square
-/// image, from what takes its share of the time of a run to what the second cache holds with its outputs on wide maps.
+/// Where there are several groups, so many channels are transposed at a time, at least: as many as fill [`CHUNK`] floats in a square image
+/// of the same width. Fewer, and what a run takes beside shows; more, and the second cache does not hold them with their outputs.
+const CHANNELS: core::ops::RangeInclusive<usize> = 16..=128;
 const CHUNK: usize = 1 << 14;
-const CHANNELS: core::ops::RangeInclusive<usize> = 32..=128;
 
 /// Floats between pixels in scratch: never a multiple of 4 KiB, where pixels would share a set of the first cache.
 fn step(channels: usize) -> usize {
@@ -140,9 +140,11 @@ impl TransposedNchw {
     /// How a chunk's output rows are cut; the number of bands, and the rows of the largest.
     fn bands(p: &Problem) -> (usize, usize) {
         let [_, chunk] = Self::problems(p);
+        // Where kernels are dilated so far that one row reads more, twice that: bands of few rows would read nearly all of the image.
+        let most = (p.caches.l2 / 2 / size_of::<f32>()).max(Self::floats(&chunk, 1).0.saturating_mul(2));
         let fits = |rows: usize| {
             let (i, o) = Self::floats(&chunk, rows);
-            i.saturating_add(o).saturating_mul(size_of::<f32>()) <= p.caches.l2 / 2
+            i.saturating_add(o) <= most
         };
         // The most rows that fit, or one: halved, because an image may be as tall as its tensor's address allows.
         let least = if p.shape.groups == 1 { BANDS } else { 1 };
