@@ -292,9 +292,9 @@ impl DepthwiseNhwc {
         if apart || self.line(p).is_some() { 1 } else { self.rows }
     }
 
-    /// Row blocks of a phase.
-    fn blocks(&self, p: &Problem) -> usize {
-        p.oh.div_ceil(self.dilation(p)[0]).div_ceil(self.rows(p))
+    /// Rows of the first phase; others may have one less.
+    fn rows_of_phase(&self, p: &Problem) -> usize {
+        p.oh.div_ceil(self.dilation(p)[0])
     }
 
     /// The width for rows of `ow` outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of
@@ -445,7 +445,7 @@ impl Algorithm for DepthwiseNhwc {
 
     fn units(&self, p: &Problem) -> usize {
         let [py, px] = Phase::count(p, self.dilation(p));
-        p.shape.n * py * px * self.blocks(p)
+        p.shape.n * py * px * self.rows_of_phase(p)
     }
 
     fn reads_rings(&self, p: &Problem) -> bool {
@@ -463,7 +463,7 @@ impl Algorithm for DepthwiseNhwc {
             // SAFETY: scratch has four words per kernel column.
             unsafe { valid_in_row(p, valid) };
         }
-        let (dilation, of_block, blocks) = (self.dilation(p), self.rows(p), self.blocks(p));
+        let (dilation, of_block, rows_of_phase) = (self.dilation(p), self.rows(p), self.rows_of_phase(p));
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if any { s.dilation[0] } else { 1 };
@@ -491,8 +491,12 @@ impl Algorithm for DepthwiseNhwc {
             valid,
             ..Tile::NONE
         };
-        for unit in part.range(s.n * phases[0] * phases[1] * blocks) {
-            let (unit, block) = (unit / blocks, unit % blocks);
+        // A part is rows, not blocks, of which 14 rows have seven: the last of a part may be a single row.
+        let mut own = part.range(s.n * phases[0] * phases[1] * rows_of_phase);
+        while !own.is_empty() {
+            let (unit, y) = (own.start / rows_of_phase, own.start % rows_of_phase);
+            let of_block = of_block.min(rows_of_phase - y).min(own.len());
+            own.start += of_block;
             let (image, at) = (unit / (phases[0] * phases[1]), unit % (phases[0] * phases[1]));
             if at != number {
                 number = at;
@@ -502,7 +506,6 @@ impl Algorithm for DepthwiseNhwc {
             let Phase { inputs: [_, w], outputs: [oh, ow], .. } = phase;
             (tile.pixel, tile.out_row, tile.out_pixel) =
                 (phase.input_step[1], phase.output_step[0], phase.output_step[1]);
-            let y = block * of_block;
             // The last phases may have a row less.
             let count = of_block.min(oh.saturating_sub(y));
             let base = job.input.wrapping_add(image * i.image).wrapping_add(phase.input_at);
