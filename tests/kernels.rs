@@ -110,6 +110,10 @@ fn layers() -> Vec<Conv2dShape> {
         s(61, 57, 9, 9, 5).groups(9).pad(2),
         s(60, 67, 8, 8, 3).groups(8).dilation(3).pad(3),
         s(50, 52, 5, 5, 7).groups(5).pad(3),
+        // Several chunks of groups where layers go by way of channels last, the last one larger.
+        s(14, 14, 300, 300, 7).groups(300).pad(3),
+        s(20, 20, 168, 84, 3).groups(21).stride(2).pad(1),
+        s(13, 26, 264, 264, 3).groups(11).pad(1),
         Conv2dShape::new_1d(1, 3000, 80, 96, 5).stride_hw(1, 2).pad_hw(0, 2),
     ]
 }
