@@ -219,6 +219,8 @@ pub(crate) struct DepthwiseNhwc {
     pub grouped: bool,
     /// Whether the last vector of channels begins where it ends with the last channel, if there is a whole one.
     pub overlaps: bool,
+    /// Whether a row has the same bits by itself as in a block, so that threads may share rows; else they share blocks.
+    pub shares_rows: bool,
     /// Whether rows may lie anywhere; else all are the same distance from the one before.
     pub rings: bool,
     /// Kernel rows and columns, and stride; 0 for any.
@@ -246,6 +248,7 @@ impl DepthwiseNhwc {
         lanes: 1,
         grouped: false,
         overlaps: true,
+        shares_rows: true,
         rings: true,
         k: 0,
         stride: 0,
@@ -292,9 +295,10 @@ impl DepthwiseNhwc {
         if apart || self.line(p).is_some() { 1 } else { self.rows }
     }
 
-    /// Rows of the first phase; others may have one less.
-    fn rows_of_phase(&self, p: &Problem) -> usize {
-        p.oh.div_ceil(self.dilation(p)[0])
+    /// Rows of what threads share, and how many of those the first phase has; others may have one less.
+    fn shares(&self, p: &Problem) -> (usize, usize) {
+        let rows = if self.shares_rows { 1 } else { self.rows(p) };
+        (rows, p.oh.div_ceil(self.dilation(p)[0]).div_ceil(rows))
     }
 
     /// The width for rows of `ow` outputs. A tile costs its pixels and about two more for the inputs at its ends. Pixels of
@@ -445,7 +449,7 @@ impl Algorithm for DepthwiseNhwc {
 
     fn units(&self, p: &Problem) -> usize {
         let [py, px] = Phase::count(p, self.dilation(p));
-        p.shape.n * py * px * self.rows_of_phase(p)
+        p.shape.n * py * px * self.shares(p).1
     }
 
     fn reads_rings(&self, p: &Problem) -> bool {
@@ -463,7 +467,8 @@ impl Algorithm for DepthwiseNhwc {
             // SAFETY: scratch has four words per kernel column.
             unsafe { valid_in_row(p, valid) };
         }
-        let (dilation, of_block, rows_of_phase) = (self.dilation(p), self.rows(p), self.rows_of_phase(p));
+        let (dilation, of_block) = (self.dilation(p), self.rows(p));
+        let (of_share, shares) = self.shares(p);
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if any { s.dilation[0] } else { 1 };
@@ -491,12 +496,14 @@ impl Algorithm for DepthwiseNhwc {
             valid,
             ..Tile::NONE
         };
-        // A part is rows, not blocks, of which 14 rows have seven: the last of a part may be a single row.
-        let mut own = part.range(s.n * phases[0] * phases[1] * rows_of_phase);
+        // A part is rows where it can be, not blocks, of which 14 rows have seven: the last of a part may be a single row.
+        let mut own = part.range(s.n * phases[0] * phases[1] * shares);
         while !own.is_empty() {
-            let (unit, y) = (own.start / rows_of_phase, own.start % rows_of_phase);
-            let of_block = of_block.min(rows_of_phase - y).min(own.len());
-            own.start += of_block;
+            let (unit, first) = (own.start / shares, own.start % shares);
+            let y = first * of_share;
+            let taken = if of_share == 1 { of_block.min(shares - first).min(own.len()) } else { 1 };
+            own.start += taken;
+            let of_block = taken * of_share;
             let (image, at) = (unit / (phases[0] * phases[1]), unit % (phases[0] * phases[1]));
             if at != number {
                 number = at;

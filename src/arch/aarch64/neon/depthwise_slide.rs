@@ -493,6 +493,7 @@ macro_rules! algorithm {
         DepthwiseNhwc {
             lanes: LANES,
             overlaps: false,
+            shares_rows: false,
             k: K,
             stride: $s,
             rows: 2,
