@@ -67,7 +67,7 @@ pub(crate) unsafe fn line<V: Vector, const K: usize, const S: usize, const P: us
 /// bias and taps, `pitch` floats apart.
 ///
 /// # Safety
-/// As [`line`].
+/// As [`line()`].
 #[inline(always)]
 unsafe fn block<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool, const TAIL: bool>(
     t: &Tile,

@@ -108,7 +108,7 @@ unsafe fn block<
 /// The micro-kernel for any kernel size, stride and dilation: one row of `P` pixels.
 ///
 /// # Safety
-/// As [`super::depthwise_nhwc::any`].
+/// As [`super::depthwise_any_nhwc::any`].
 #[inline(always)]
 pub(crate) unsafe fn any<V: Vector, const P: usize>(t: &Tile) {
     let (mut from, mut to) = (0, 0);
