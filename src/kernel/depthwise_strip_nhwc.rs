@@ -88,6 +88,7 @@ pub(crate) unsafe fn micro<
 >(
     t: &Strip,
 ) {
+    let three = N > 1 && S == 2 && P <= THREE;
     let mut c = 0;
     while c < t.channels {
         let left = t.channels - c;
@@ -97,20 +98,20 @@ pub(crate) unsafe fn micro<
             if N == 4 && vectors >= 4 {
                 walk::<V, K, S, M, P, 4, EDGE, false>(t, c, V::LANES, V::LANES);
                 4 * V::LANES
-            } else if N > 1 && S == 2 && P <= THREE && c == 0 && vectors == 2 && left > 2 * V::LANES {
+            } else if three && c == 0 && vectors == 2 && left > 2 * V::LANES {
                 // All channels at once, the last vector in part.
                 walk::<V, K, S, M, P, 3, EDGE, true>(t, c, left - 2 * V::LANES, V::LANES);
                 left
-            } else if N > 1 && S == 2 && P <= THREE && vectors >= 3 && (N > 2 || vectors == 3) {
+            } else if three && vectors >= 3 && (N > 2 || vectors == 3) {
                 walk::<V, K, S, M, P, 3, EDGE, false>(t, c, V::LANES, V::LANES);
                 3 * V::LANES
             } else if N > 1 && vectors >= 2 {
                 walk::<V, K, S, M, P, 2, EDGE, false>(t, c, V::LANES, V::LANES);
                 2 * V::LANES
-            } else if N > 1 && S == 2 && P <= THREE && V::Rest::LANES < V::LANES && left == 3 * V::Rest::LANES {
+            } else if three && V::Rest::LANES < V::LANES && left == 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, false>(t, c, V::Rest::LANES, V::LANES);
                 left
-            } else if N > 1 && S == 2 && P <= THREE && V::Rest::LANES < V::LANES && left > V::LANES && left < 3 * V::Rest::LANES {
+            } else if three && V::Rest::LANES < V::LANES && left > V::LANES && left < 3 * V::Rest::LANES {
                 walk::<V::Rest, K, S, M, P, 3, EDGE, true>(t, c, left - V::LANES, V::LANES);
                 left
             } else if N > 1 && S == 2 && vectors >= 1 && left > V::LANES {
