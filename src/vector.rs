@@ -13,8 +13,14 @@ pub(crate) unsafe trait Vector: Copy {
     /// Lanes in a register.
     const LANES: usize;
 
+    /// Whether there are 16 registers, not 32.
+    const FEW_REGISTERS: bool = false;
+
     /// Whether multiply-adds take a lane of a register as operand, so that one load serves four of them.
     const TAKES_LANES: bool;
+
+    /// Whether stores that follow each other hold up multiply-adds, so that the last steps of a tile are taken row by row.
+    const SPREADS_STORES: bool = false;
 
     /// Whether [`Vector::permute`] takes more time than [`Vector::permute_in_quads`] or a load of one scalar into all lanes.
     const PERMUTES_DEARLY: bool = false;
@@ -102,6 +108,15 @@ pub(crate) unsafe trait Vector: Copy {
 
     /// `b * q[I] + self`
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: Self::Quad) -> Self;
+
+    /// [`Vector::mul_add_lane`] of each of a row's vectors.
+    #[inline(always)]
+    unsafe fn mul_add_row<const I: i32, const NV: usize>(row: &mut [Self; NV], b: &[Self; NV], q: Self::Quad) {
+        for v in 0..NV {
+            // SAFETY: as the caller promises.
+            row[v] = unsafe { row[v].mul_add_lane::<I>(b[v], q) };
+        }
+    }
 }
 
 /// Vectors with masks that are kept in a register, made once for many loads and stores, and with halves.

@@ -26,7 +26,8 @@
 //! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 on 224 x 224 pixels to 32 channels 94 % of peak,
 //! 7x7 stride 2 to 64 channels 99 %, 7x7 stride 4 99 %. AVX2: 89 %, 97 %, 91 %.
 
-use super::igemm_micro_nhwc::{bias, finish};
+use super::igemm_micro_nhwc::bias;
+use super::tile_end::{STEPS, Steps, finish, finish_by_rows};
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -106,6 +107,10 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
         // All pixels have elements `first..end` of their runs inside the image, but at the sides.
         let first = if SIDES { t.inside.0.min(t.run) } else { 0 };
         let end = if SIDES { t.inside.1.saturating_sub((P - 1) * STEP).clamp(first, t.run) } else { t.run };
+        // The last kernel row inside the image, if the tile ends by rows.
+        let by_rows = V::SPREADS_STORES && !SIDES && t.run >= STEPS;
+        let last_row = (0..t.kernel_rows).rev().find(|&ky| by_rows && !(*t.rows.add(ky)).is_null());
+        let (mut scalars, mut vectors) = (core::ptr::null(), panel);
         for ky in 0..t.kernel_rows {
             let mut x = *t.rows.add(ky);
             if x.is_null() {
@@ -166,7 +171,8 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
                 w = w.add(4 * nr);
                 x = x.add(4);
             }
-            for _ in first + 4 * quads..end {
+            let end_of_row = if last_row == Some(ky) { end - STEPS } else { end };
+            for _ in first + 4 * quads..end_of_row {
                 let mut b = [V::zero(); NV];
                 for v in 0..NV {
                     b[v] = V::load(w.add(v * V::LANES));
@@ -180,6 +186,7 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
                 w = w.add(nr);
                 x = x.add(1);
             }
+            (scalars, vectors) = (x, w);
             if SIDES {
                 x = row;
                 sides!(end..t.run);
@@ -189,7 +196,16 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
         for p in 1..P {
             out[p] = output.add(p * t.output_step);
         }
-        finish(acc, t.clamp, &out, t.last);
+        if last_row.is_some() {
+            let mut pixels = [scalars; P];
+            for p in 1..P {
+                pixels[p] = scalars.add(p * STEP);
+            }
+            let steps = Steps { scalars: pixels, scalar_step: 1, vectors, vector_step: nr };
+            finish_by_rows(acc, &steps, t.clamp, &out, t.last);
+        } else {
+            finish(acc, t.clamp, &out, t.last);
+        }
     }
 }
 

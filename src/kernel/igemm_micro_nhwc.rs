@@ -5,7 +5,8 @@
 //! taps at its sides see padding in the first or last pixels, which are left out.
 
 use super::igemm_taps::RowTap;
-use super::{NO_CLAMP, opaque};
+use super::tile_end::{STEPS, Steps, finish, finish_by_rows};
+use super::{in_order, opaque};
 use crate::vector::Vector;
 use core::ops::Range;
 
@@ -111,13 +112,35 @@ unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
         for m in 1..MR {
             a[m] = opaque(a[m - 1].add(t.input_step));
         }
-        run::<V, MR, NV, 0, 0>(&mut acc, &a, panel.add(NV * V::LANES), t.shift..t.shift + t.run);
+        let by_rows = takes_rows::<V, NV>(t);
+        let end = t.shift + t.run - if by_rows { STEPS } else { 0 };
+        let w = run::<V, MR, NV, 0, 0>(&mut acc, &a, panel.add(NV * V::LANES), t.shift..end);
         let mut out = [output; MR];
         for m in 1..MR {
             out[m] = out[m - 1].add(t.output_step);
         }
-        finish(acc, t.clamp, &out, t.last);
+        if by_rows {
+            finish_by_rows(acc, &steps::<V, MR, NV>(&a, end, w), t.clamp, &out, t.last);
+        } else {
+            finish(acc, t.clamp, &out, t.last);
+        }
     }
+}
+
+/// Whether a tile's last steps are taken row by row.
+#[inline(always)]
+fn takes_rows<V: Vector, const NV: usize>(t: &Tile) -> bool {
+    V::SPREADS_STORES && NV <= 3 && t.run >= STEPS
+}
+
+/// The last steps of a tile: elements from `end` on of the rows' runs, weights from `w` on.
+#[inline(always)]
+fn steps<V: Vector, const MR: usize, const NV: usize>(a: &[*const f32; MR], end: usize, w: *const f32) -> Steps<MR> {
+    let mut scalars = *a;
+    for m in 0..MR {
+        scalars[m] = a[m].wrapping_add(end);
+    }
+    Steps { scalars, scalar_step: 1, vectors: w, vector_step: NV * V::LANES }
 }
 
 /// A tile of one panel, tap by tap, whose pixels lie in one row; its inputs lie `offset` floats after those that the taps tell.
@@ -136,15 +159,18 @@ unsafe fn in_row<V: Vector, const MR: usize, const NV: usize>(
     // SAFETY: by the contract of `Tile`.
     unsafe {
         let mut acc = bias::<V, MR, NV>(panel);
+        let by_rows = takes_rows::<V, NV>(t);
+        let (mut a, mut w, mut end) = ([t.zeros; MR], panel, 0);
         for s in 0..t.segments {
             let tap = &*t.row.add(s);
-            let w = panel.add(nr + tap.offset * nr);
-            let mut a = [tap.input.wrapping_add(offset); MR];
+            w = panel.add(nr + tap.offset * nr);
+            a = [tap.input.wrapping_add(offset); MR];
             for m in 1..MR {
                 a[m] = opaque(a[m - 1].wrapping_add(t.input_step));
             }
-            let k = t.shift..t.shift + t.run;
-            match (tap.first, tap.last) {
+            end = t.shift + t.run - if by_rows && s + 1 == t.segments { STEPS } else { 0 };
+            let k = t.shift..end;
+            w = match (tap.first, tap.last) {
                 (0, 0) => run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k),
                 (1, 0) if skips >= 1 => run::<V, MR, NV, 1, 0>(&mut acc, &a, w, k),
                 (0, 1) if skips >= 1 => run::<V, MR, NV, 0, 1>(&mut acc, &a, w, k),
@@ -158,15 +184,26 @@ unsafe fn in_row<V: Vector, const MR: usize, const NV: usize>(
                             a[m] = t.zeros;
                         }
                     }
-                    run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k);
+                    run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k)
                 }
-            }
+            };
         }
         let mut out = [output; MR];
         for m in 1..MR {
             out[m] = out[m - 1].add(t.output_step);
         }
-        finish(acc, t.clamp, &out, t.last);
+        if by_rows && t.segments > 0 {
+            let tap = &*t.row.add(t.segments - 1);
+            // Rows that leave the last tap out take the few last steps of it with zeros.
+            for m in 0..MR {
+                if m < tap.first || m >= MR - tap.last {
+                    a[m] = t.zeros;
+                }
+            }
+            finish_by_rows(acc, &steps::<V, MR, NV>(&a, end, w), t.clamp, &out, t.last);
+        } else {
+            finish(acc, t.clamp, &out, t.last);
+        }
     }
 }
 
@@ -181,9 +218,10 @@ unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
     // last vector, of which `last` lanes are written.
     unsafe {
         let mut acc = bias::<V, MR, NV>(panel);
+        let by_rows = takes_rows::<V, NV>(t);
+        let (mut a, mut w, mut end) = ([t.zeros; MR], panel, 0);
         for s in 0..t.segments {
-            let w = panel.add(nr + *t.offsets.add(s) * nr);
-            let mut a = [core::ptr::null::<f32>(); MR];
+            w = panel.add(nr + *t.offsets.add(s) * nr);
             for (m, a) in a.iter_mut().enumerate() {
                 *a = *t.pointers.add(s * MR + m);
             }
@@ -191,24 +229,29 @@ unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
             let skips = if V::TAKES_LANES || MR > 6 { 0 } else { skips(MR, NV, V::LANES) };
             let first = |n: usize| n <= skips && (0..n).all(|m| a[m] == t.zeros);
             let last = |n: usize| n <= skips && (0..n).all(|m| a[MR - 1 - m] == t.zeros);
-            let k = t.shift..t.shift + t.run;
-            if first(2) {
-                run::<V, MR, NV, 2, 0>(&mut acc, &a, w, k);
+            end = t.shift + t.run - if by_rows && s + 1 == t.segments { STEPS } else { 0 };
+            let k = t.shift..end;
+            w = if first(2) {
+                run::<V, MR, NV, 2, 0>(&mut acc, &a, w, k)
             } else if first(1) {
-                run::<V, MR, NV, 1, 0>(&mut acc, &a, w, k);
+                run::<V, MR, NV, 1, 0>(&mut acc, &a, w, k)
             } else if last(2) {
-                run::<V, MR, NV, 0, 2>(&mut acc, &a, w, k);
+                run::<V, MR, NV, 0, 2>(&mut acc, &a, w, k)
             } else if last(1) {
-                run::<V, MR, NV, 0, 1>(&mut acc, &a, w, k);
+                run::<V, MR, NV, 0, 1>(&mut acc, &a, w, k)
             } else {
-                run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k);
-            }
+                run::<V, MR, NV, 0, 0>(&mut acc, &a, w, k)
+            };
         }
         let mut out = [core::ptr::null_mut::<f32>(); MR];
         for (m, out) in out.iter_mut().enumerate() {
             *out = (*t.out.add(m)).add(channel);
         }
-        finish(acc, t.clamp, &out, t.last);
+        if by_rows && t.segments > 0 {
+            finish_by_rows(acc, &steps::<V, MR, NV>(&a, end, w), t.clamp, &out, t.last);
+        } else {
+            finish(acc, t.clamp, &out, t.last);
+        }
     }
 }
 
@@ -231,7 +274,8 @@ pub(super) unsafe fn bias<V: Vector, const MR: usize, const NV: usize>(panel: *c
     }
 }
 
-/// Adds elements `k` of the rows' runs times the weights from `w` on; leaves out `FIRST` rows and the `LAST` ones.
+/// Adds elements of the rows' runs times the weights from `w` on; leaves out `FIRST` rows and the `LAST` ones. Gives the weights
+/// after these.
 ///
 /// # Safety
 /// As [`micro`].
@@ -241,7 +285,7 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
     a: &[*const f32; MR],
     mut w: *const f32,
     elements: Range<usize>,
-) {
+) -> *const f32 {
     let nr = NV * V::LANES;
     let rows = FIRST..MR.saturating_sub(LAST);
     // SAFETY: as the caller promises.
@@ -249,13 +293,23 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
         // One step of K: `$lane` is the element of the quad in use.
         macro_rules! step {
             ($lane:literal, $q:expr) => {
-                let mut b = [V::zero(); NV];
-                for v in 0..NV {
-                    b[v] = V::load(w.add($lane * nr + v * V::LANES));
-                }
-                for m in rows.clone() {
+                if V::FEW_REGISTERS && NV > MR {
+                    // The fewer scalars stay in registers, and not the vectors.
                     for v in 0..NV {
-                        acc[m][v] = acc[m][v].mul_add_lane::<$lane>(b[v], $q[m]);
+                        let b = V::load(w.add($lane * nr + v * V::LANES));
+                        for m in rows.clone() {
+                            acc[m][v] = acc[m][v].mul_add_lane::<$lane>(b, $q[m]);
+                        }
+                        in_order::<V>();
+                    }
+                } else {
+                    let mut b = [V::zero(); NV];
+                    for v in 0..NV {
+                        b[v] = V::load(w.add($lane * nr + v * V::LANES));
+                    }
+                    for m in rows.clone() {
+                        V::mul_add_row::<$lane, NV>(&mut acc[m], &b, $q[m]);
+                        in_order::<V>();
                     }
                 }
             };
@@ -283,48 +337,11 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
                 for v in 0..NV {
                     acc[m][v] = acc[m][v].mul_add(x, b[v]);
                 }
+                in_order::<V>();
             }
             w = w.add(nr);
             k += 1;
         }
     }
-}
-
-/// Clamps the rows of a tile and stores them, `last` lanes of the last vector of each.
-///
-/// # Safety
-/// The CPU has the tier of `V`; there is room for so much where `out` points to, one pointer per row.
-#[inline(always)]
-pub(super) unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(
-    mut acc: [[V; NV]; MR],
-    clamp: (f32, f32),
-    out: &[*mut f32; MR],
-    last: usize,
-) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if clamp != NO_CLAMP {
-            let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
-            for row in &mut acc {
-                for y in row {
-                    *y = y.at_least(lo).at_most(hi);
-                }
-            }
-        }
-        // Asked once, and not row by row.
-        if last == V::LANES {
-            for m in 0..MR {
-                for v in 0..NV {
-                    acc[m][v].store(out[m].add(v * V::LANES));
-                }
-            }
-        } else {
-            for m in 0..MR {
-                for v in 0..NV - 1 {
-                    acc[m][v].store(out[m].add(v * V::LANES));
-                }
-                acc[m][NV - 1].store_first(out[m].add((NV - 1) * V::LANES), last);
-            }
-        }
-    }
+    w
 }

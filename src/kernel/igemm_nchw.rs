@@ -26,7 +26,8 @@
 //! of seven half vectors empty.
 
 use super::igemm_tiling::{Panels, Tiles, pieces};
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
+use super::tile_end::{STEPS, Steps, finish_by_rows};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
@@ -110,20 +111,33 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
                     for v in 0..NV {
                         acc[4 * $i + $lane][v] = acc[4 * $i + $lane][v].mul_add_lane::<$lane>($b[v], $q);
                     }
+                    in_order::<V>();
                 }
             };
         }
+        let by_rows = V::SPREADS_STORES && t.k >= STEPS;
+        let end = t.k - if by_rows { STEPS } else { 0 };
         let mut k = 0;
-        while k + 2 <= t.k {
+        while k + 2 <= end {
             step!();
             step!();
             k += 2;
         }
-        if k < t.k {
+        if k < end {
             step!();
         }
-        let _ = (w, x);
-        finish_tile(acc, out, t.out_channel, t.last, t.clamp);
+        if by_rows {
+            let (mut scalars, mut rows) = ([w; MR], [out; MR]);
+            for m in 1..MR {
+                scalars[m] = w.add(m);
+                rows[m] = out.add(m * t.out_channel);
+            }
+            let steps = Steps { scalars, scalar_step: pitch, vectors: x, vector_step: t.x_step };
+            finish_by_rows(acc, &steps, t.clamp, &rows, t.last);
+        } else {
+            let _ = (w, x);
+            finish_tile(acc, out, t.out_channel, t.last, t.clamp);
+        }
     }
 }
 

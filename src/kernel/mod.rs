@@ -24,6 +24,16 @@ pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
     pointer
 }
 
+/// Loads after it stay after it, where registers are few: the compiler likes to load ahead what it has none for.
+#[inline(always)]
+pub(crate) fn in_order<V: crate::vector::Vector>() {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if V::FEW_REGISTERS {
+        // SAFETY: there is no instruction in it.
+        unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
+    }
+}
+
 /// `unroll!(j < n => { .. })`: the block for each `j` below the constant `n` (at most 24), as straight code. The compiler
 /// unrolls short loops by itself, but leaves longer ones over accumulators as loops, which puts those into memory. Blocks from
 /// `n` on are never compiled; all 24 are parsed, so a block that unrolls again belongs into a function of its own.
@@ -73,6 +83,7 @@ mod phases;
 pub(crate) mod pool;
 pub(crate) mod shuffle;
 pub(crate) mod staged_nchw;
+mod tile_end;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod transposed_nchw;
 mod window;

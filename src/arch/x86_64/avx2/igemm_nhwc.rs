@@ -21,10 +21,10 @@ pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
     skips: true,
 };
 
-/// 3 pixels x 24 channels.
-pub(super) static R3C24: IgemmNhwc = IgemmNhwc {
+/// 4 pixels x 24 channels: all 16 registers, three of them for weights and one for the scalar.
+pub(super) static R4C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
-    micros: &[micros!(micro; 1; 1 2 3), micros!(micro; 2; 1 2 3), micros!(micro; 3; 1 2 3)],
+    micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
     half: None,
     width: 1.0,
     skips: true,
@@ -33,7 +33,7 @@ pub(super) static R3C24: IgemmNhwc = IgemmNhwc {
 /// 2 pixels x 40 channels: 10 accumulators, 0.7 loads per multiply-add. Groups of 40 channels have no narrower last panel: on
 /// 28 x 28 pixels and more 3 to 10 % less time than 6 pixels x 16 channels, and 93 % of peak for 120 to 40 channels (Zen 3,
 /// 2026-11-27); with several taps up to 10 % more. A single pixel, a fully connected layer, has five accumulators instead of
-/// three: 5 to 9 % less time than 3 pixels x 24 channels for 1024 to 1000.
+/// three: 5 to 9 % less time than a panel of 24 channels for 1024 to 1000.
 pub(super) static R2C40: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[

@@ -39,7 +39,7 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r6c16_avx2", "igemm", Nhwc, "6 pixels x 16 channels", 8, &igemm_nhwc::R6C16),
-    row("igemm_f32_nhwc_r3c24_avx2", "igemm", Nhwc, "3 pixels x 24 channels", 8, &igemm_nhwc::R3C24),
+    row("igemm_f32_nhwc_r4c24_avx2", "igemm", Nhwc, "4 pixels x 24 channels", 8, &igemm_nhwc::R4C24),
     row("igemm_f32_nhwc_r2c40_avx2", "igemm", Nhwc, "2 pixels x 40 channels", 8, &igemm_nhwc::R2C40),
     row("direct_f32_nhwc_i3s1r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S1),
     row("direct_f32_nhwc_i3s2r6c16_avx2", "direct", Nhwc, "6 pixels x 16 channels", 8, &direct_nhwc::C3S2),
@@ -65,7 +65,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwpadded_f32_nchw_k5s2r5p16_avx2", "dwpadded", Nchw, "4 or 5 rows x 16 pixels, 4 to 8 x 8", 8, &depthwise_padded_nchw::K5S2),
     row("dwpadded_f32_nchw_k7s1r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r6c16_avx2", "transposed", Nchw, "6 pixels x 16 channels", 8, &transposed_nchw::R6C16),
-    row("transposed_f32_nchw_r3c24_avx2", "transposed", Nchw, "3 pixels x 24 channels", 8, &transposed_nchw::R3C24),
+    row("transposed_f32_nchw_r4c24_avx2", "transposed", Nchw, "4 pixels x 24 channels", 8, &transposed_nchw::R4C24),
     row("transposed_f32_nchw_anyr2p4c8_avx2", "transposed", Nchw, "2 rows x 4 pixels x 8 channels", 8, &transposed_nchw::ANY),
     row("direct_f32_nchw_k3s1c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S2),

@@ -20,8 +20,8 @@ const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {
 /// Implicit GEMM, 6 pixels x 16 channels.
 pub(super) static R6C16: TransposedNchw = over(&igemm_nhwc::R6C16);
 
-/// Implicit GEMM, 3 pixels x 24 channels.
-pub(super) static R3C24: TransposedNchw = over(&igemm_nhwc::R3C24);
+/// Implicit GEMM, 4 pixels x 24 channels.
+pub(super) static R4C24: TransposedNchw = over(&igemm_nhwc::R4C24);
 
 /// Depthwise of any size: 8 pixels x 8 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);

@@ -1,0 +1,121 @@
+//! How a tile of [`super::igemm_nhwc`] and its like ends: clamped, and stored.
+//!
+//! Sums that are all stored together hold up the multiply-adds of the next tile. On Zen 3 a store of 256 bits takes the turn of
+//! two or more of them, unless these get their sums straight from the ones before: 12 stores cost 24 cycles, a fifth of a tile of 16
+//! input channels. So a tier that says so ([`Vector::SPREADS_STORES`]) takes the last [`STEPS`] along K row by row: each row is a
+//! short chain, which leaves room for the stores of the row before. Weights are loaded anew for each row, 1.5 loads per
+//! multiply-add, which few steps hide and more would not: with 8 steps half of the gain is lost.
+//!
+//! A tile by itself, its outputs in the second cache, cycles beyond those of its multiply-adds, Zen 3, 2026-11-29:
+//!
+//! | tile | all rows together | row by row, 4 steps | 8 steps |
+//! | --- | --- | --- | --- |
+//! | 6 x 16, K = 16 | 27 | 9 | 31 |
+//! | 6 x 16, K = 32 | 26 | 6 | 20 |
+//! | 4 x 24, K = 32 | 25 | 2 | 11 |
+//! | 4 x 24, K = 64 | 26 | 1 | 10 |
+
+use super::{NO_CLAMP, in_order, opaque};
+use crate::vector::Vector;
+
+/// Steps along K that are taken row by row.
+pub(super) const STEPS: usize = 4;
+
+/// The operands of the last [`STEPS`] along K: scalars per row, floats from one step's to the next; vectors, the same.
+pub(super) struct Steps<const MR: usize> {
+    pub scalars: [*const f32; MR],
+    pub scalar_step: usize,
+    pub vectors: *const f32,
+    pub vector_step: usize,
+}
+
+/// Multiplies the last steps row by row, clamps each row and stores it, `last` lanes of its last vector.
+///
+/// # Safety
+/// The CPU has the tier of `V`; all operands are readable, and `out` has room for so much per row.
+#[inline(always)]
+pub(super) unsafe fn finish_by_rows<V: Vector, const MR: usize, const NV: usize>(
+    mut acc: [[V; NV]; MR],
+    steps: &Steps<MR>,
+    clamp: (f32, f32),
+    out: &[*mut f32; MR],
+    last: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
+        let clamps = clamp != NO_CLAMP;
+        let mut b = steps.vectors;
+        unroll!(i < MR.div_ceil(together(NV)) => {
+            let rows = i * together(NV)..MR.min((i + 1) * together(NV));
+            for s in 0..STEPS {
+                for v in 0..NV {
+                    let b = V::load(b.wrapping_add(s * steps.vector_step + v * V::LANES));
+                    for m in rows.clone() {
+                        let x = V::splat(*steps.scalars[m].add(s * steps.scalar_step));
+                        acc[m][v] = acc[m][v].mul_add(x, b);
+                    }
+                    in_order::<V>();
+                }
+            }
+            for m in rows {
+                for v in 0..NV {
+                    let y = if clamps { acc[m][v].at_least(lo).at_most(hi) } else { acc[m][v] };
+                    let out = out[m].add(v * V::LANES);
+                    if v + 1 < NV || last == V::LANES {
+                        y.store(out);
+                    } else {
+                        y.store_first(out, last);
+                    }
+                }
+            }
+            // There are no registers to keep the vectors of all steps for the next row: the compiler shall load them anew.
+            b = opaque(b);
+        });
+        let _ = b;
+    }
+}
+
+/// Rows that are taken together: so many that there are some chains.
+const fn together(nv: usize) -> usize {
+    if nv > 2 { 2 } else { 4 / nv }
+}
+
+/// Clamps the rows of a tile and stores them, `last` lanes of the last vector of each.
+///
+/// # Safety
+/// The CPU has the tier of `V`; there is room for so much where `out` points to, one pointer per row.
+#[inline(always)]
+pub(super) unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(
+    mut acc: [[V; NV]; MR],
+    clamp: (f32, f32),
+    out: &[*mut f32; MR],
+    last: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if clamp != NO_CLAMP {
+            let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
+            for row in &mut acc {
+                for y in row {
+                    *y = y.at_least(lo).at_most(hi);
+                }
+            }
+        }
+        // Asked once, and not row by row.
+        if last == V::LANES {
+            for m in 0..MR {
+                for v in 0..NV {
+                    acc[m][v].store(out[m].add(v * V::LANES));
+                }
+            }
+        } else {
+            for m in 0..MR {
+                for v in 0..NV - 1 {
+                    acc[m][v].store(out[m].add(v * V::LANES));
+                }
+                acc[m][NV - 1].store_first(out[m].add((NV - 1) * V::LANES), last);
+            }
+        }
+    }
+}
