@@ -309,8 +309,11 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
                     }
                     for m in rows.clone() {
                         V::mul_add_row::<$lane, NV>(&mut acc[m], &b, $q[m]);
-                        in_order::<V>();
+                        if const { MR * NV + NV + 1 >= 16 } {
+                            in_order::<V>();
+                        }
                     }
+                    in_order::<V>();
                 }
             };
         }
