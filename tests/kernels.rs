@@ -118,6 +118,38 @@ fn layers() -> Vec<Conv2dShape> {
     ]
 }
 
+/// Maps of a power of two, in NCHW: the channels of a pixel share few sets of the first cache.
+#[test]
+fn channels_that_crowd_in_a_cache_are_exact() {
+    let here = rows().0;
+    // Pixels, elements between channels, channels in and out, groups.
+    let layers = [
+        (32, 32, 0, 48, 52, 1),
+        (16, 48, 0, 32, 100, 2),
+        (30, 31, 94, 33, 20, 1),
+        (19, 13, 9, 40, 110, 2),
+        (64, 64, 0, 5, 7, 1),
+        (8, 97, 248, 9, 13, 1),
+    ];
+    for (h, w, outer_slack, c_in, c_out, groups) in layers {
+        let shape = Conv2dShape::new(1, h, w, c_in, c_out, [1, 1]).groups(groups);
+        let dense = Placement { exact: true, ..Placement::default() };
+        let apart = Placement { exact: true, outer_slack, ..Placement::default() };
+        let epilogue = Epilogue::activation(Activation::HardSwish).with_residual(Residual::AfterActivation);
+        for (parts, output) in [(1, apart), (3, dense)] {
+            let (layout, input, residual) = (Layout::Nchw, apart, dense);
+            let case = Case { shape, layout, epilogue, bias: true, input, output, residual, parts, seed: 11 };
+            let mut ran = 0;
+            for row in here.iter().filter(|k| k.layout() == layout && k.refuses(&shape).is_none()) {
+                check(&case, Kind::Integers, row.isa(), Some(row.name()))
+                    .unwrap_or_else(|e| panic!("{shape:?}, {parts} parts, {}: {e}", row.name()));
+                ran += 1;
+            }
+            assert!(ran > 0, "no row ran {shape:?}");
+        }
+    }
+}
+
 #[test]
 fn layers_of_real_size_are_exact() {
     let here = rows().0;

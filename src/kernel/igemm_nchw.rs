@@ -13,7 +13,8 @@
 //!         clamp, store MR rows of NV vectors
 //! ```
 //!
-//! Of a dense pointwise layer the rows of `x` are in the input already, a channel apart. Otherwise they are gathered once
+//! Of a dense pointwise layer the rows of `x` are in the input already, a channel apart. Where that puts too many of them into the
+//! same few sets of the first cache, as on maps of 32 x 32 or 112 x 112 pixels, those of some tiles are copied. Otherwise they are gathered once
 //! per tile and serve all output channels of the group: `C_out / LANES` multiply-adds for every element copied. K is cut
 //! into blocks whose `x` takes a quarter of the second cache; sums wait in the output meanwhile.
 //!
@@ -25,6 +26,7 @@
 //! gathering takes the rest (on x86 `transposed_nchw` does better); 7 x 7 maps 72 to 76 %, where 49 pixels leave lanes
 //! of seven half vectors empty.
 
+pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
 use super::igemm_tiling::{Panels, Tiles, pieces};
 use super::tile_end::{STEPS, Steps, finish_by_rows};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, in_order};
@@ -33,8 +35,9 @@ use crate::tensor::Layout;
 use crate::vector::Vector;
 use core::ops::Range;
 
-/// One tile for the micro-kernel, of one or several panels.
+/// One tile for the micro-kernel, of one or several panels; where [`IgemmNchw::copies`], or several side by side.
 pub(crate) struct Tile {
+    pub tiles: usize,
     pub k: usize,
     /// The first panel: bias and weights, `[1 + all of K][MR rounded up to 4]`; how many there are, one after the other; their
     /// length.
@@ -63,17 +66,28 @@ pub(crate) type Micro = unsafe fn(&Tile);
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
     for j in 0..t.panels {
-        // SAFETY: as the caller promises, for each panel.
-        unsafe { one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.out.add(j * MR * t.out_channel)) };
+        for i in 0..t.tiles {
+            let pixels = i * NV * V::LANES;
+            // SAFETY: as the caller promises, for each panel and tile.
+            unsafe {
+                let out = t.out.add(j * MR * t.out_channel + pixels);
+                one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.x.wrapping_add(pixels), out);
+            }
+        }
     }
 }
 
-/// A tile of one panel.
+/// A tile of one panel, whose inputs begin at `x`.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
-unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel: *const f32, out: *mut f32) {
+unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
+    t: &Tile,
+    panel: *const f32,
+    mut x: *const f32,
+    out: *mut f32,
+) {
     let pitch = MR.next_multiple_of(4);
     // SAFETY: `k` rows of weights and of inputs, `MR` rows of outputs of which the last vector has `last` lanes.
     unsafe {
@@ -89,7 +103,6 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
             }
         }
         let mut w = panel.add((t.k0 + 1) * pitch);
-        let mut x = t.x;
         macro_rules! step {
             () => {
                 let mut b = [V::zero(); NV];
@@ -176,97 +189,14 @@ pub(super) unsafe fn finish_tile<V: Vector, const MR: usize, const NV: usize>(
     }
 }
 
-/// A run of a tile's pixels that one tap reads from one input row.
-#[derive(Clone, Copy)]
-pub(crate) struct Run {
-    /// First pixel of the tile.
-    pub to: usize,
-    /// Element of the channel.
-    pub from: usize,
-    pub len: usize,
-}
-
-/// Gathers one tap of a tile, for some channels.
-pub(crate) struct Gather {
-    pub runs: *const Run,
-    pub count: usize,
-    /// Distance in the input between neighbouring pixels of a run.
-    pub stride: usize,
-    pub from: *const f32,
-    /// Elements from a channel's first to its last, and from one channel to the next.
-    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
-    pub plane: usize,
-    pub channel: usize,
-    pub channels: usize,
-    pub to: *mut f32,
-    /// Floats of a row of `to`, whole vectors.
-    pub width: usize,
-    /// Whether the runs leave pixels out.
-    pub padded: bool,
-}
-
-/// A gathering function.
-pub(crate) type GatherFn = unsafe fn(&Gather);
-
-/// Copies the runs of each channel into rows of `width` floats, with zeros for pixels that no run covers.
-///
-/// # Safety
-/// The CPU has the tier of `V`. Runs stay inside the channel and, in order and without overlap, inside a row of `to`,
-/// which has `channels * width` floats.
-#[inline(always)]
-pub(crate) unsafe fn gather<V: Vector>(g: &Gather) {
-    // SAFETY: as the caller promises. A vector stored beyond a run's end stays inside its row, or the store is partial;
-    // what it spoils is written by a later run, or is zero again at the end.
-    unsafe {
-        for c in 0..g.channels {
-            let (from, to) = (g.from.wrapping_add(c * g.channel), g.to.add(c * g.width));
-            if g.padded {
-                for i in (0..g.width).step_by(V::LANES) {
-                    V::zero().store(to.add(i));
-                }
-            }
-            for r in 0..g.count {
-                let run = *g.runs.add(r);
-                let mut i = 0;
-                while i < run.len {
-                    let n = (run.len - i).min(V::LANES);
-                    let p = from.wrapping_add(run.from + i * g.stride);
-                    let x = match g.stride {
-                        1 if n == V::LANES => V::load(p),
-                        1 => V::load_range(p, 0, n),
-                        2 => {
-                            // Up to the last element that is needed, not to the one after it.
-                            let span = 2 * n - 1;
-                            let low = V::load_range(p, 0, span.min(V::LANES));
-                            let high = V::load_range(p.wrapping_add(V::LANES), 0, span.saturating_sub(V::LANES));
-                            low.deinterleave(high).0
-                        }
-                        _ => {
-                            for e in 0..n {
-                                *to.add(run.to + i + e) = *p.wrapping_add(e * g.stride);
-                            }
-                            i += n;
-                            continue;
-                        }
-                    };
-                    if n == V::LANES {
-                        x.store(to.add(run.to + i));
-                    } else {
-                        x.store_first(to.add(run.to + i), n);
-                    }
-                    i += n;
-                }
-            }
-        }
-    }
-}
-
 /// The algorithm with a tier's micro-kernels.
 pub(crate) struct IgemmNchw {
     pub lanes: usize,
     /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
     pub micros: &'static [&'static [Micro]],
     pub gather: GatherFn,
+    /// Whether rows of inputs that crowd in few sets of the first cache are copied.
+    pub copies: bool,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
 }
@@ -321,6 +251,31 @@ impl IgemmNchw {
         let s = &p.shape;
         let panels = s.groups * self.panels(p);
         panels > 1 && (s.c_out * p.k() > s.n * s.c_in * s.h * s.w || s.n * self.tiles(p.oh * p.ow).1 < 4)
+    }
+
+    /// Whether rows of `x` that lie in the input, `step` floats apart, crowd in so few sets of the first cache that they are not
+    /// there any more for the next panel.
+    fn crowds(&self, p: &Problem, step: usize) -> bool {
+        // Sets repeat after a page. The power of two in the step is how far apart they are that rows share.
+        const PAGE: usize = 4096 / size_of::<f32>();
+        let apart = PAGE.min(1 << step.trailing_zeros().min(10));
+        // Copying takes a part of the time of some panels.
+        let pays = apart >= PAGE / 4 && self.panels(p) * apart >= 2 * PAGE;
+        pays && p.k() * apart / PAGE >= CROWDED
+    }
+
+    /// Tiles whose rows are copied together where they crowd: their rows take at most half of the second cache. 0 if one is too
+    /// much.
+    fn together(&self, p: &Problem) -> usize {
+        let copies = self.copies && self.is_pointwise(p);
+        let fits = |tiles: &usize| copies && self.pitch(*tiles) * p.k() * size_of::<f32>() <= p.caches.l2 / 2;
+        [MOST_TOGETHER, 4, 2, 1].into_iter().find(fits).unwrap_or(0)
+    }
+
+    /// Floats from one copied row to the next: an odd number of lines, so that they spread over the sets of the first cache.
+    fn pitch(&self, tiles: usize) -> usize {
+        let line = 64 / size_of::<f32>();
+        ((tiles * self.micros.len() * self.lanes).div_ceil(line) | 1) * line
     }
 
     /// Whether rows of `x` may be the input's own.
@@ -382,7 +337,11 @@ impl Algorithm for IgemmNchw {
         // A run per output row that a tile touches, at most.
         let runs = (nr.div_ceil(p.ow) + 1).min(nr) * size_of::<Run>() / size_of::<f32>();
         // Both parts start aligned: the runs for words, the inputs for vectors.
-        self.k_block(p) * nr + runs + 2 + 16
+        let copied = match self.together(p) {
+            0 => 0,
+            tiles => self.pitch(tiles) * p.k(),
+        };
+        (self.k_block(p) * nr).max(copied) + runs + 2 + 16
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -401,6 +360,12 @@ impl Algorithm for IgemmNchw {
         }
     }
 }
+
+/// Tiles side by side that go to one call at most.
+const MOST_TOGETHER: usize = 8;
+
+/// Rows of inputs in the same set of the first cache, of some eight lines, from which on they are copied.
+const CROWDED: usize = 4;
 
 /// Lines of output pixels that lie side by side, and their length: the whole map, or a row of a strided view.
 fn lines(job: &Job<'_>) -> (usize, usize) {
@@ -422,68 +387,111 @@ impl IgemmNchw {
         let group_len = self.group_len(p);
         let nr = self.micros.len() * self.lanes;
         let x = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
+        // Of no use where rows are copied.
         let runs = x.wrapping_add(self.k_block(p) * nr);
         let runs = runs.wrapping_add(runs.align_offset(align_of::<Run>())).cast::<Run>();
-        for tile in tile_range {
-            let (image, line, t) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
-            let range = Part { index: t, of: tiles }.range(vectors);
-            let nv = range.len();
-            let first = range.start * self.lanes;
-            let count = (nv * self.lanes).min(len - first);
-            let last = count - (nv - 1) * self.lanes;
-            // Its first pixel, counted through the output map.
-            let pixel = line * len + first;
-            let direct = direct && last == self.lanes;
-            let (y0, x0) = (pixel / p.ow, pixel % p.ow);
+        let copied = direct && self.crowds(p, i.channel) && self.together(p) > 0;
+        let together = match direct {
+            true if copied => self.together(p),
+            true if self.copies => (p.caches.l1 / 2 / size_of::<f32>() / (p.k() * nr)).clamp(1, MOST_TOGETHER),
+            _ => 1,
+        };
+        let pitch = self.pitch(together);
+        let mut tile = tile_range.start;
+        while tile < tile_range.end {
+            let (image, line, first) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
+            let block = first..first + together.min(tiles - first).min(tile_range.end - tile);
+            tile += block.len();
+            let vectors_of = |t: usize| Part { index: t, of: tiles }.range(vectors);
+            let begin = vectors_of(block.start).start * self.lanes;
             for g in panels.start / self.panels(p)..panels.end.div_ceil(self.panels(p)) {
                 let input = job.input.wrapping_add(image * i.image + g * p.cg_in * i.channel);
-                let mut k0 = 0;
-                while k0 < p.k() {
-                    let k = if direct { p.k() } else { self.k_block(p).min(p.k() - k0) };
-                    let (rows, step) = if direct {
-                        (input.wrapping_add(y0 * i.row + x0), i.channel)
-                    } else {
-                        // SAFETY: scratch holds `k_block` rows of the widest tile, and its runs.
-                        unsafe { self.fill(job, input, pixel, count, nv * self.lanes, k0..k0 + k, x, runs) };
-                        (x.cast_const(), nv * self.lanes)
+                if copied {
+                    let (y0, x0) = ((line * len + begin) / p.ow, (line * len + begin) % p.ow);
+                    let end = (vectors_of(block.end - 1).end * self.lanes).min(len);
+                    // SAFETY: lines of pixels have no gaps, and `together` lets them fit.
+                    unsafe {
+                        self.copy(input.wrapping_add(y0 * i.row + x0), i.channel, p.cg_in, end - begin, x, pitch)
                     };
-                    let of_group = panels.start.max(g * self.panels(p))..panels.end.min((g + 1) * self.panels(p));
-                    let mut panel = of_group.start;
-                    while panel < of_group.end {
-                        let (channel, mr, at) = self.panel(p, panel - g * self.panels(p));
-                        // Panels of as many channels go to one call.
-                        let alike = self.alike(p, panel - g * self.panels(p)).min(of_group.end - panel);
-                        let c = g * p.cg_out + channel;
-                        let is_last = k0 + k == p.k();
-                        // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from
-                        // this one on, in each channel; rows of inputs are whole vectors, gathered or inside the input.
-                        unsafe {
-                            let out = job.output.add(image * o.image + c * o.channel + y0 * o.row + x0);
-                            self.micros[nv - 1][mr - 1](&Tile {
-                                k,
-                                panel: job.weights.add(g * group_len + at),
-                                panels: alike,
-                                panel_len: mr.next_multiple_of(4) * (p.k() + 1),
-                                k0,
-                                x: rows,
-                                x_step: step,
-                                out,
-                                out_channel: o.channel,
-                                last,
-                                clamp: if is_last { job.clamp } else { NO_CLAMP },
-                            });
-                            if let (Some(f), true) = (&job.finish, is_last) {
-                                for m in 0..alike * mr {
-                                    finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
+                }
+                let mut t = block.start;
+                while t < block.end {
+                    let range = vectors_of(t);
+                    let nv = range.len();
+                    let first = range.start * self.lanes;
+                    // Whole tiles of one size go to one call.
+                    let alike = |t: &usize| vectors_of(*t).len() == nv && vectors_of(*t).end * self.lanes <= len;
+                    let alike = (t..block.end).take_while(alike).count().max(1);
+                    t += alike;
+                    let count = (alike * nv * self.lanes).min(len - first);
+                    let last = count - (alike * nv - 1) * self.lanes;
+                    // Its first pixel, counted through the output map.
+                    let pixel = line * len + first;
+                    let direct = direct && last == self.lanes;
+                    let (y0, x0) = (pixel / p.ow, pixel % p.ow);
+                    let mut k0 = 0;
+                    while k0 < p.k() {
+                        let k = if direct || copied { p.k() } else { self.k_block(p).min(p.k() - k0) };
+                        let (rows, step) = if copied {
+                            (x.wrapping_add(first - begin).cast_const(), pitch)
+                        } else if direct {
+                            (input.wrapping_add(y0 * i.row + x0), i.channel)
+                        } else {
+                            // SAFETY: scratch holds `k_block` rows of the widest tile, and its runs.
+                            unsafe { self.fill(job, input, pixel, count, nv * self.lanes, k0..k0 + k, x, runs) };
+                            (x.cast_const(), nv * self.lanes)
+                        };
+                        let of_group = panels.start.max(g * self.panels(p))..panels.end.min((g + 1) * self.panels(p));
+                        let mut panel = of_group.start;
+                        while panel < of_group.end {
+                            let (channel, mr, at) = self.panel(p, panel - g * self.panels(p));
+                            // Panels of as many channels go to one call.
+                            let same = self.alike(p, panel - g * self.panels(p)).min(of_group.end - panel);
+                            let c = g * p.cg_out + channel;
+                            let is_last = k0 + k == p.k();
+                            // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from
+                            // this one on, in each channel; rows of inputs are whole vectors, gathered or inside the input.
+                            unsafe {
+                                let out = job.output.add(image * o.image + c * o.channel + y0 * o.row + x0);
+                                self.micros[nv - 1][mr - 1](&Tile {
+                                    tiles: alike,
+                                    k,
+                                    panel: job.weights.add(g * group_len + at),
+                                    panels: same,
+                                    panel_len: mr.next_multiple_of(4) * (p.k() + 1),
+                                    k0,
+                                    x: rows,
+                                    x_step: step,
+                                    out,
+                                    out_channel: o.channel,
+                                    last,
+                                    clamp: if is_last { job.clamp } else { NO_CLAMP },
+                                });
+                                if let (Some(f), true) = (&job.finish, is_last) {
+                                    for m in 0..same * mr {
+                                        finish_line(f, p, out.add(m * o.channel), [image, y0, x0, c + m], count);
+                                    }
                                 }
                             }
+                            panel += same;
                         }
-                        panel += alike;
+                        k0 += k;
                     }
-                    k0 += k;
                 }
             }
         }
+    }
+
+    /// Copies `count` pixels of some channels, that lie side by side from `from` on, into rows `pitch` floats apart.
+    ///
+    /// # Safety
+    /// They are readable, and `to` has room for whole vectors of them.
+    unsafe fn copy(&self, from: *const f32, channel: usize, channels: usize, count: usize, to: *mut f32, pitch: usize) {
+        let run = Run { to: 0, from: 0, len: count };
+        let (runs, plane) = (&raw const run, count);
+        let all = Gather { runs, count: 1, stride: 1, from, plane, channel, channels, to, width: pitch, padded: false };
+        // SAFETY: as the caller promises.
+        unsafe { (self.gather)(&all) };
     }
 
     /// Gathers the inputs of `count` pixels for some of K.

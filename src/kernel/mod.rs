@@ -67,6 +67,7 @@ pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
+mod gather_nchw;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
 mod igemm_micro_nhwc;

@@ -19,5 +19,10 @@ unsafe fn gather(g: &Gather) {
 }
 
 /// 4 channels x 8 pixels.
-pub(super) static R4V2: IgemmNchw =
-    IgemmNchw { lanes: 4, micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)], gather, width: 1.0 };
+pub(super) static R4V2: IgemmNchw = IgemmNchw {
+    lanes: 4,
+    micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
+    gather,
+    copies: false,
+    width: 1.0,
+};

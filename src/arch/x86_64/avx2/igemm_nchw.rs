@@ -25,5 +25,6 @@ pub(super) static R6V2: IgemmNchw = IgemmNchw {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
     gather,
+    copies: true,
     width: 1.0,
 };
