@@ -5,7 +5,7 @@
 //! taps at its sides see padding in the first or last pixels, which are left out.
 
 use super::igemm_taps::RowTap;
-use super::tile_end::{STEPS, Steps, finish, finish_by_rows};
+use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows};
 use super::{in_order, opaque};
 use crate::vector::Vector;
 use core::ops::Range;
@@ -135,12 +135,16 @@ fn takes_rows<V: Vector, const NV: usize>(t: &Tile) -> bool {
 
 /// The last steps of a tile: elements from `end` on of the rows' runs, weights from `w` on.
 #[inline(always)]
-fn steps<V: Vector, const MR: usize, const NV: usize>(a: &[*const f32; MR], end: usize, w: *const f32) -> Steps<MR> {
+fn steps<V: Vector, const MR: usize, const NV: usize>(
+    a: &[*const f32; MR],
+    end: usize,
+    w: *const f32,
+) -> Steps<MR, Even> {
     let mut scalars = *a;
     for m in 0..MR {
         scalars[m] = a[m].wrapping_add(end);
     }
-    Steps { scalars, scalar_step: 1, vectors: w, vector_step: NV * V::LANES }
+    Steps { scalars, scalar_step: 1, vectors: Even(w, NV * V::LANES) }
 }
 
 /// A tile of one panel, tap by tap, whose pixels lie in one row; its inputs lie `offset` floats after those that the taps tell.

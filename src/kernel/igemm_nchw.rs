@@ -28,7 +28,7 @@
 
 pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
 use super::igemm_tiling::{Panels, Tiles, pieces};
-use super::tile_end::{STEPS, Steps, finish_by_rows};
+use super::tile_end::{Even, STEPS, Steps, finish_by_rows};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -145,7 +145,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                 scalars[m] = w.add(m);
                 rows[m] = out.add(m * t.out_channel);
             }
-            let steps = Steps { scalars, scalar_step: pitch, vectors: x, vector_step: t.x_step };
+            let steps = Steps { scalars, scalar_step: pitch, vectors: Even(x, t.x_step) };
             finish_by_rows(acc, &steps, t.clamp, &rows, t.last);
         } else {
             let _ = (w, x);

@@ -25,7 +25,8 @@
 //! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %.
 
 use super::igemm_nchw::{Gather, IgemmNchw, Run, finish_tile};
-use super::{Algorithm, Job, Part, Problem, Shares};
+use super::tile_end::{Each, STEPS, Steps, finish_by_rows};
+use super::{Algorithm, Job, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
@@ -64,7 +65,9 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
             for m in 0..MR {
                 acc[m] = [V::splat(*w.add(m)); NV];
             }
-            for k in 0..t.k {
+            let by_rows = V::SPREADS_STORES && t.k >= STEPS;
+            let end = t.k - if by_rows { STEPS } else { 0 };
+            for k in 0..end {
                 w = w.add(pitch);
                 let x = t.x.add(*t.offsets.add(k));
                 let mut b = [V::zero(); NV];
@@ -76,9 +79,25 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
                     for v in 0..NV {
                         acc[m][v] = acc[m][v].mul_add(b[v], weight);
                     }
+                    in_order::<V>();
                 });
             }
-            finish_tile(acc, t.out.add(panel * MR * t.out_channel), t.out_channel, t.last, t.clamp);
+            let out = t.out.add(panel * MR * t.out_channel);
+            if by_rows {
+                let (mut scalars, mut rows) = ([w.add(pitch); MR], [out; MR]);
+                for m in 1..MR {
+                    scalars[m] = w.add(pitch + m);
+                    rows[m] = out.add(m * t.out_channel);
+                }
+                let mut vectors = [t.x; STEPS];
+                for (s, x) in vectors.iter_mut().enumerate() {
+                    *x = t.x.add(*t.offsets.add(end + s));
+                }
+                let steps = Steps { scalars, scalar_step: pitch, vectors: Each(vectors) };
+                finish_by_rows(acc, &steps, t.clamp, &rows, t.last);
+            } else {
+                finish_tile(acc, out, t.out_channel, t.last, t.clamp);
+            }
         }
     }
 }

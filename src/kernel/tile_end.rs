@@ -21,12 +21,53 @@ use crate::vector::Vector;
 /// Steps along K that are taken row by row.
 pub(super) const STEPS: usize = 4;
 
-/// The operands of the last [`STEPS`] along K: scalars per row, floats from one step's to the next; vectors, the same.
-pub(super) struct Steps<const MR: usize> {
+/// The operands of the last [`STEPS`] along K: scalars per row, floats from one step's to the next; vectors.
+pub(super) struct Steps<const MR: usize, W: Vectors> {
     pub scalars: [*const f32; MR],
     pub scalar_step: usize,
-    pub vectors: *const f32,
-    pub vector_step: usize,
+    pub vectors: W,
+}
+
+/// Where the vectors of the last steps are.
+pub(super) trait Vectors: Copy {
+    /// Those of a step.
+    fn at(&self, step: usize) -> *const f32;
+
+    /// The same, of which the compiler does not know that it has loaded them.
+    fn anew(self) -> Self;
+}
+
+/// The first step's, and floats from one step's to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Even(pub *const f32, pub usize);
+
+impl Vectors for Even {
+    #[inline(always)]
+    fn at(&self, step: usize) -> *const f32 {
+        self.0.wrapping_add(step * self.1)
+    }
+
+    #[inline(always)]
+    fn anew(self) -> Self {
+        Even(opaque(self.0), self.1)
+    }
+}
+
+/// Those of each step.
+#[derive(Clone, Copy)]
+pub(super) struct Each(pub [*const f32; STEPS]);
+
+impl Vectors for Each {
+    #[inline(always)]
+    fn at(&self, step: usize) -> *const f32 {
+        self.0[step]
+    }
+
+    #[inline(always)]
+    fn anew(self) -> Self {
+        let Each([a, b, c, d]) = self;
+        Each([opaque(a), opaque(b), opaque(c), opaque(d)])
+    }
 }
 
 /// Multiplies the last steps row by row, clamps each row and stores it, `last` lanes of its last vector.
@@ -34,9 +75,9 @@ pub(super) struct Steps<const MR: usize> {
 /// # Safety
 /// The CPU has the tier of `V`; all operands are readable, and `out` has room for so much per row.
 #[inline(always)]
-pub(super) unsafe fn finish_by_rows<V: Vector, const MR: usize, const NV: usize>(
+pub(super) unsafe fn finish_by_rows<V: Vector, W: Vectors, const MR: usize, const NV: usize>(
     mut acc: [[V; NV]; MR],
-    steps: &Steps<MR>,
+    steps: &Steps<MR, W>,
     clamp: (f32, f32),
     out: &[*mut f32; MR],
     last: usize,
@@ -50,7 +91,7 @@ pub(super) unsafe fn finish_by_rows<V: Vector, const MR: usize, const NV: usize>
             let rows = i * together(NV)..MR.min((i + 1) * together(NV));
             for s in 0..STEPS {
                 for v in 0..NV {
-                    let b = V::load(b.wrapping_add(s * steps.vector_step + v * V::LANES));
+                    let b = V::load(b.at(s).add(v * V::LANES));
                     for m in rows.clone() {
                         let x = V::splat(*steps.scalars[m].add(s * steps.scalar_step));
                         acc[m][v] = acc[m][v].mul_add(x, b);
@@ -70,7 +111,7 @@ pub(super) unsafe fn finish_by_rows<V: Vector, const MR: usize, const NV: usize>
                 }
             }
             // There are no registers to keep the vectors of all steps for the next row: the compiler shall load them anew.
-            b = opaque(b);
+            b = b.anew();
         });
         let _ = b;
     }
