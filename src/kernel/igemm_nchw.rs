@@ -121,9 +121,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
             };
             ($i:ident, $q:ident, $b:ident, $lane:literal) => {
                 if 4 * $i + $lane < MR {
-                    for v in 0..NV {
-                        acc[4 * $i + $lane][v] = acc[4 * $i + $lane][v].mul_add_lane::<$lane>($b[v], $q);
-                    }
+                    V::mul_add_row::<$lane, NV>(&mut acc[4 * $i + $lane], &$b, $q);
                     in_order::<V>();
                 }
             };

@@ -74,12 +74,12 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
                 for v in 0..NV {
                     b[v] = V::load(x.add(v * V::LANES));
                 }
-                unroll!(m < MR => {
-                    let weight = V::splat(*w.add(m));
-                    for v in 0..NV {
-                        acc[m][v] = acc[m][v].mul_add(b[v], weight);
-                    }
-                    in_order::<V>();
+                unroll!(i < MR.div_ceil(4) => {
+                    let q = V::quad(w.add(4 * i));
+                    row::<V, MR, NV, 0>(&mut acc, 4 * i, &b, q);
+                    row::<V, MR, NV, 1>(&mut acc, 4 * i, &b, q);
+                    row::<V, MR, NV, 2>(&mut acc, 4 * i, &b, q);
+                    row::<V, MR, NV, 3>(&mut acc, 4 * i, &b, q);
                 });
             }
             let out = t.out.add(panel * MR * t.out_channel);
@@ -99,6 +99,24 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
                 finish_tile(acc, out, t.out_channel, t.last, t.clamp);
             }
         }
+    }
+}
+
+/// Adds to row `first + I` of a tile, if there is one, a vector times one of four weights.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(always)]
+unsafe fn row<V: Vector, const MR: usize, const NV: usize, const I: i32>(
+    acc: &mut [[V; NV]; MR],
+    first: usize,
+    b: &[V; NV],
+    q: V::Quad,
+) {
+    if first + (I as usize) < MR {
+        // SAFETY: as the caller promises.
+        unsafe { V::mul_add_row::<I, NV>(&mut acc[first + I as usize], b, q) };
+        in_order::<V>();
     }
 }
 
@@ -296,11 +314,13 @@ impl Algorithm for IgemmRowsNchw {
         let vectors = p.ow.div_ceil(self.inner.lanes);
         let tiles = vectors.div_ceil(self.micros.len());
         let panels = self.inner.panels(p);
-        // A tile needs eight accumulators to hide the latency of the multiply-add; it takes the time of two taps to start.
+        // A tile needs eight accumulators to hide the latency of the multiply-add; it takes the time of some 24 to start and end.
         let rows = p.cg_out as f64 / panels as f64;
-        let tile = (rows * vectors as f64 / tiles as f64).max(8.0) * (p.k() + 2) as f64;
+        let tile = |nv: usize| (rows * nv as f64).max(8.0) * p.k() as f64 + 24.0;
+        let (each, more) = (vectors / tiles, vectors % tiles);
+        let row = more as f64 * tile(each + 1) + (tiles - more) as f64 * tile(each);
         let staged = stage.inputs * stage.phases * p.cg_in * stage.phase.div_ceil(self.inner.lanes);
-        s.n as f64 * ((p.oh * tiles * panels) as f64 * tile + 4.0 * (stage.blocks * staged) as f64) * self.inner.width
+        s.n as f64 * ((p.oh * panels) as f64 * row + 4.0 * (stage.blocks * staged) as f64) * self.inner.width
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

@@ -28,3 +28,12 @@ pub(super) static R6V2: IgemmNchw = IgemmNchw {
     copies: true,
     width: 1.0,
 };
+
+/// 4 channels x 24 pixels, for [`super::igemm_rows_nchw`]; by itself it is no faster than 6 x 16.
+pub(super) static R4V3: IgemmNchw = IgemmNchw {
+    lanes: 8,
+    micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
+    gather,
+    copies: true,
+    width: 1.0,
+};

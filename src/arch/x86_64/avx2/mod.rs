@@ -57,6 +57,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwcarry_f32_nhwc_k7s1p4c8_avx2", "dwcarry", Nhwc, "rows of 4 pixels x 8 channels", 8, &depthwise_carry_nhwc::K7S1),
     row("dw_f32_nhwc_anyr2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::ANY),
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
+    row("rows_f32_nchw_r4p24_avx2", "rows", Nchw, "4 channels x 24 pixels", 8, &igemm_rows_nchw::R4V3),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
     row("fewpixels_f32_nchw_r2c40_avx2", "fewpixels", Nchw, "2 pixels x 40 channels", 8, &igemm_few_pixels_nchw::R2C40),
     row("dwpadded_f32_nchw_k3s1r6p16_avx2", "dwpadded", Nchw, "4 to 6 rows x 16 pixels, 4 to 8 x 8", 8, &depthwise_padded_nchw::K3S1),
