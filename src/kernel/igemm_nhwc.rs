@@ -28,7 +28,8 @@
 //!
 //! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s with either vector length), AVX-512: pointwise 512 to 512 channels on
 //! 14 x 14 pixels 99 % of peak, 32 to 64 on 112 x 112 98 %, 24 to 144 on 56 x 56 97 %, 1024 to 1024 on 7 x 7 99 %; 3x3 with 64
-//! channels on 56 x 56 102 %, with 256 on 14 x 14 109 % (taps in the padding count and cost little). AVX2: 98 %, 95 %, 93 %, 96 %, 99 %, 102 %.
+//! channels on 56 x 56 102 %, with 256 on 14 x 14 109 % (taps in the padding count and cost little). AVX2: 98 %, 95 %, 93 %, 96 %, 99 %, 102 %;
+//! 2026-11-29, one Zen 3 core (51.7 GMAC/s) 97 %, 93 %, 93 %, 97 %, 99 %, 98 %.
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};

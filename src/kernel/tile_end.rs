@@ -1,24 +1,24 @@
-//! How a tile of [`super::igemm_nhwc`] and its like ends: clamped, and stored.
+//! How tiles of the implicit GEMMs end: clamped, and stored.
 //!
 //! Sums that are all stored together hold up the multiply-adds of the next tile. On Zen 3 a store of 256 bits takes the turn of
-//! two or more of them, unless these get their sums straight from the ones before: 12 stores cost 24 cycles, a fifth of a tile of 16
-//! input channels. So a tier that says so ([`Vector::SPREADS_STORES`]) takes the last [`STEPS`] along K row by row: each row is a
-//! short chain, which leaves room for the stores of the row before. Weights are loaded anew for each row, 1.5 loads per
-//! multiply-add, which few steps hide and more would not: with 8 steps half of the gain is lost.
+//! two or more of them, unless these get their sums straight from the ones before: the 12 stores of a tile cost some 25 cycles, a
+//! fifth of the time of one of 16 input channels. So a tier that says so ([`Vector::SPREADS_STORES`]) takes the last [`STEPS`]
+//! along K for two rows (four of one vector) at a time: short chains, beside which the rows before are stored. Weights are loaded
+//! anew for each two rows, which a few steps hide and more do not.
 //!
-//! A tile by itself, its outputs in the second cache, cycles beyond those of its multiply-adds, Zen 3, 2026-11-29:
+//! A tile of 6 x 16 by itself, outputs in the second cache, cycles beyond those of its multiply-adds, Zen 3, 2026-11-29:
 //!
-//! | tile | all rows together | row by row, 4 steps | 8 steps |
-//! | --- | --- | --- | --- |
-//! | 6 x 16, K = 16 | 27 | 9 | 31 |
-//! | 6 x 16, K = 32 | 26 | 6 | 20 |
-//! | 4 x 24, K = 32 | 25 | 2 | 11 |
-//! | 4 x 24, K = 64 | 26 | 1 | 10 |
+//! | K | multiply-adds | all rows at the end | two rows at a time, 4 steps | 8 steps |
+//! | --- | --- | --- | --- | --- |
+//! | 16 | 96 | 27 | 8 | 25 |
+//! | 20 | 120 | 27 | 7 | 21 |
+//! | 24 | 144 | 23 | 6 | 19 |
+//! | 64 | 384 | 25 | 6 | 17 |
 
 use super::{NO_CLAMP, in_order, opaque};
 use crate::vector::Vector;
 
-/// Steps along K that are taken row by row.
+/// Steps along K that are taken for some rows at a time.
 pub(super) const STEPS: usize = 4;
 
 /// The operands of the last [`STEPS`] along K: scalars per row, floats from one step's to the next; vectors.
@@ -70,7 +70,7 @@ impl Vectors for Each {
     }
 }
 
-/// Multiplies the last steps row by row, clamps each row and stores it, `last` lanes of its last vector.
+/// Multiplies the last steps for some rows at a time, clamps these and stores them, `last` lanes of their last vectors.
 ///
 /// # Safety
 /// The CPU has the tier of `V`; all operands are readable, and `out` has room for so much per row.
@@ -117,7 +117,7 @@ pub(super) unsafe fn finish_by_rows<V: Vector, W: Vectors, const MR: usize, cons
     }
 }
 
-/// Rows that are taken together: so many that there are some chains.
+/// Rows that are taken at a time: so many that there are some chains.
 const fn together(nv: usize) -> usize {
     if nv > 2 { 2 } else { 4 / nv }
 }
