@@ -390,11 +390,15 @@ impl IgemmNchw {
         let runs = x.wrapping_add(self.k_block(p) * nr);
         let runs = runs.wrapping_add(runs.align_offset(align_of::<Run>())).cast::<Run>();
         let copied = direct && self.crowds(p, i.channel) && self.together(p) > 0;
+        // Inputs of tiles in one call stay in the first cache, since all panels pass over them, where they are copied in the
+        // second; so do outputs that are passed over once more.
+        let fit = |channels: usize| (p.caches.l1 / 2 / size_of::<f32>() / (channels * nr)).clamp(1, MOST_TOGETHER);
         let together = match direct {
             true if copied => self.together(p),
-            true if self.copies => (p.caches.l1 / 2 / size_of::<f32>() / (p.k() * nr)).clamp(1, MOST_TOGETHER),
+            true if self.copies => fit(p.k()),
             _ => 1,
         };
+        let together = if job.finish.is_some() { together.min(fit(p.cg_out)) } else { together };
         let pitch = self.pitch(together);
         let mut tile = tile_range.start;
         while tile < tile_range.end {
