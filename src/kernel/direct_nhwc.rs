@@ -108,8 +108,8 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
         // All pixels have elements `first..end` of their runs inside the image, but at the sides.
         let first = if SIDES { t.inside.0.min(t.run) } else { 0 };
         let end = if SIDES { t.inside.1.saturating_sub((P - 1) * STEP).clamp(first, t.run) } else { t.run };
-        // The last kernel row inside the image, if the tile ends by rows.
-        let by_rows = V::SPREADS_STORES && !SIDES && t.run >= STEPS;
+        // The last kernel row inside the image, if the tile ends by rows: with three vectors, whose tiles have nine sums, that takes longer.
+        let by_rows = V::SPREADS_STORES && NV <= 2 && !SIDES && t.run >= STEPS;
         let last_row = (0..t.kernel_rows).rev().find(|&ky| by_rows && !(*t.rows.add(ky)).is_null());
         let (mut scalars, mut vectors) = (core::ptr::null(), panel);
         for ky in 0..t.kernel_rows {
