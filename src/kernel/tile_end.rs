@@ -54,9 +54,11 @@ impl Vectors for Even {
 }
 
 /// Those of each step.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) struct Each(pub [*const f32; STEPS]);
 
+#[cfg(target_arch = "x86_64")]
 impl Vectors for Each {
     #[inline(always)]
     fn at(&self, step: usize) -> *const f32 {
