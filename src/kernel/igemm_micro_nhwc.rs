@@ -127,7 +127,7 @@ unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
     }
 }
 
-/// Whether a tile's last steps are taken row by row.
+/// Whether a tile's last steps are taken for some rows at a time. With more than three vectors two rows have no registers left.
 #[inline(always)]
 fn takes_rows<V: Vector, const NV: usize>(t: &Tile) -> bool {
     V::SPREADS_STORES && NV <= 3 && t.run >= STEPS

@@ -14,8 +14,10 @@
 //! ```
 //!
 //! Of a dense pointwise layer the rows of `x` are in the input already, a channel apart. Where that puts too many of them into the
-//! same few sets of the first cache, as on maps of 32 x 32 or 112 x 112 pixels, those of some tiles are copied. Otherwise they are gathered once
-//! per tile and serve all output channels of the group: `C_out / LANES` multiply-adds for every element copied. K is cut
+//! same few sets of the first cache, as on maps of 32 x 32 or 112 x 112 pixels, those of some tiles are copied. On x86 some tiles side by
+//! side go to one call, since a line of outputs per channel and tile would be as many pages in turn.
+//!
+//! Rows of other layers are gathered once per tile and serve all output channels of the group: `C_out / LANES` multiply-adds for every element copied. K is cut
 //! into blocks whose `x` takes a quarter of the second cache; sums wait in the output meanwhile.
 //!
 //! Registers: `MR * NV` accumulators, `NV` inputs, one broadcast (x86) or `MR / 4` quads (NEON). Loads per multiply-add:
@@ -36,7 +38,7 @@ use crate::tensor::Layout;
 use crate::vector::Vector;
 use core::ops::Range;
 
-/// One tile for the micro-kernel, of one or several panels; where [`IgemmNchw::copies`], or several side by side.
+/// A tile for the micro-kernel, of one or several panels, or several tiles side by side if [`IgemmNchw::together`].
 pub(crate) struct Tile {
     pub tiles: usize,
     pub k: usize,
@@ -194,8 +196,8 @@ pub(crate) struct IgemmNchw {
     /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
     pub micros: &'static [&'static [Micro]],
     pub gather: GatherFn,
-    /// Whether rows of inputs that crowd in few sets of the first cache are copied.
-    pub copies: bool,
+    /// Whether several tiles of a pointwise layer go to one call, and inputs that crowd in few sets of the first cache are copied.
+    pub together: bool,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
 }
@@ -265,8 +267,8 @@ impl IgemmNchw {
 
     /// Tiles whose rows are copied together where they crowd: their rows take at most half of the second cache. 0 if one is too
     /// much.
-    fn together(&self, p: &Problem) -> usize {
-        let copies = self.copies && self.is_pointwise(p);
+    fn copied(&self, p: &Problem) -> usize {
+        let copies = self.together && self.is_pointwise(p);
         let fits = |tiles: &usize| copies && self.pitch(*tiles) * p.k() * size_of::<f32>() <= p.caches.l2 / 2;
         [MOST_TOGETHER, 4, 2, 1].into_iter().find(fits).unwrap_or(0)
     }
@@ -336,7 +338,7 @@ impl Algorithm for IgemmNchw {
         // A run per output row that a tile touches, at most.
         let runs = (nr.div_ceil(p.ow) + 1).min(nr) * size_of::<Run>() / size_of::<f32>();
         // Both parts start aligned: the runs for words, the inputs for vectors.
-        let copied = match self.together(p) {
+        let copied = match self.copied(p) {
             0 => 0,
             tiles => self.pitch(tiles) * p.k(),
         };
@@ -389,13 +391,13 @@ impl IgemmNchw {
         // Of no use where rows are copied.
         let runs = x.wrapping_add(self.k_block(p) * nr);
         let runs = runs.wrapping_add(runs.align_offset(align_of::<Run>())).cast::<Run>();
-        let copied = direct && self.crowds(p, i.channel) && self.together(p) > 0;
+        let copied = direct && self.crowds(p, i.channel) && self.copied(p) > 0;
         // Inputs of tiles in one call stay in the first cache, since all panels pass over them, where they are copied in the
         // second; so do outputs that are passed over once more.
         let fit = |channels: usize| (p.caches.l1 / 2 / size_of::<f32>() / (channels * nr)).clamp(1, MOST_TOGETHER);
         let together = match direct {
-            true if copied => self.together(p),
-            true if self.copies => fit(p.k()),
+            true if copied => self.copied(p),
+            true if self.together => fit(p.k()),
             _ => 1,
         };
         let together = if job.finish.is_some() { together.min(fit(p.cg_out)) } else { together };

@@ -22,7 +22,8 @@
 //! lie side by side, a whole kernel row is one run of `kw * c_in` elements; runs that stick out at the left or right
 //! edge are copied with their zeros into scratch.
 //!
-//! Registers: `MR * NV` accumulators, `NV` panel vectors, one broadcast (x86) or `MR` quads (NEON). Loads per
+//! Registers: `MR * NV` accumulators, `NV` panel vectors, one broadcast (x86; with AVX2 and `NV > MR` one panel vector and `MR`
+//! broadcasts) or `MR` quads (NEON). Loads per
 //! multiply-add: `1 / MR + 1 / NV`, the latter broadcasts. Bound by the FMA ports while the panel comes from the second
 //! cache, so the driver walks panels in blocks of half of it.
 //!

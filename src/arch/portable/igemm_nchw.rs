@@ -23,6 +23,6 @@ pub(super) static R4V2: IgemmNchw = IgemmNchw {
     lanes: 4,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
     gather,
-    copies: false,
+    together: false,
     width: 1.0,
 };

@@ -28,6 +28,6 @@ pub(super) static R4V4: IgemmNchw = IgemmNchw {
         micros!(micro; 4; 1 2 3 4),
     ],
     gather,
-    copies: false,
+    together: false,
     width: 1.0,
 };

@@ -25,7 +25,7 @@ pub(super) static R6V2: IgemmNchw = IgemmNchw {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
     gather,
-    copies: true,
+    together: true,
     width: 1.0,
 };
 
@@ -34,6 +34,6 @@ pub(super) static R4V3: IgemmNchw = IgemmNchw {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
     gather,
-    copies: true,
+    together: true,
     width: 1.0,
 };

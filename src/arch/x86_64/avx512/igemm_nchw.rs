@@ -48,7 +48,7 @@ pub(super) static R8V3: IgemmNchw = IgemmNchw {
         micros!(micro; 3; 1 2 3 4 5 6 7 8),
     ],
     gather,
-    copies: true,
+    together: true,
     width: 1.0,
 };
 
@@ -57,6 +57,6 @@ pub(super) static R8V3H: IgemmNchw = IgemmNchw {
     lanes: 8,
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
     gather: gather_half,
-    copies: true,
+    together: true,
     width: 0.55,
 };
