@@ -19,7 +19,7 @@ pub(crate) unsafe trait Vector: Copy {
     /// Whether multiply-adds take a lane of a register as operand, so that one load serves four of them.
     const TAKES_LANES: bool;
 
-    /// Whether stores that follow each other hold up multiply-adds, so that the last steps of a tile are taken row by row.
+    /// Whether stores that follow each other hold up multiply-adds, so that the last steps of a tile are taken for some rows at a time.
     const SPREADS_STORES: bool = false;
 
     /// Whether [`Vector::permute`] takes more time than [`Vector::permute_in_quads`] or a load of one scalar into all lanes.

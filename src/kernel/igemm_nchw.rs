@@ -31,7 +31,7 @@
 
 pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
 use super::igemm_tiling::{Panels, Tiles, pieces};
-use super::tile_end::{Even, STEPS, Steps, finish_by_rows};
+use super::tile_end::{Even, STEPS, finish_tile_by_rows};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -141,13 +141,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
             step!();
         }
         if by_rows {
-            let (mut scalars, mut rows) = ([w; MR], [out; MR]);
-            for m in 1..MR {
-                scalars[m] = w.add(m);
-                rows[m] = out.add(m * t.out_channel);
-            }
-            let steps = Steps { scalars, scalar_step: pitch, vectors: Even(x, t.x_step) };
-            finish_by_rows(acc, &steps, t.clamp, &rows, t.last);
+            finish_tile_by_rows(acc, w, Even(x, t.x_step), out, t.out_channel, t.last, t.clamp);
         } else {
             let _ = (w, x);
             finish_tile(acc, out, t.out_channel, t.last, t.clamp);

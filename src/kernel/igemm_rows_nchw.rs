@@ -25,7 +25,7 @@
 //! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %. AVX2, 2026-11-29, one Zen 3 core (51.7 GMAC/s): 73, 63, 80, 84, 91 %.
 
 use super::igemm_nchw::{Gather, IgemmNchw, Run, finish_tile};
-use super::tile_end::{Each, STEPS, Steps, finish_by_rows};
+use super::tile_end::{Each, STEPS, finish_tile_by_rows};
 use super::{Algorithm, Job, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -84,17 +84,11 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
             }
             let out = t.out.add(panel * MR * t.out_channel);
             if by_rows {
-                let (mut scalars, mut rows) = ([w.add(pitch); MR], [out; MR]);
-                for m in 1..MR {
-                    scalars[m] = w.add(pitch + m);
-                    rows[m] = out.add(m * t.out_channel);
-                }
                 let mut vectors = [t.x; STEPS];
                 for (s, x) in vectors.iter_mut().enumerate() {
                     *x = t.x.add(*t.offsets.add(end + s));
                 }
-                let steps = Steps { scalars, scalar_step: pitch, vectors: Each(vectors) };
-                finish_by_rows(acc, &steps, t.clamp, &rows, t.last);
+                finish_tile_by_rows(acc, w.add(pitch), Each(vectors), out, t.out_channel, t.last, t.clamp);
             } else {
                 finish_tile(acc, out, t.out_channel, t.last, t.clamp);
             }

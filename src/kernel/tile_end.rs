@@ -119,6 +119,32 @@ pub(super) unsafe fn finish_by_rows<V: Vector, W: Vectors, const MR: usize, cons
     }
 }
 
+/// The same for a tile of [`super::igemm_nchw`]: its scalars are packed weights, from `w` on, its rows lie `out_channel` floats apart.
+///
+/// # Safety
+/// The CPU has the tier of `V`; the operands are readable, the outputs writable.
+#[inline(always)]
+pub(super) unsafe fn finish_tile_by_rows<V: Vector, W: Vectors, const MR: usize, const NV: usize>(
+    acc: [[V; NV]; MR],
+    w: *const f32,
+    vectors: W,
+    out: *mut f32,
+    out_channel: usize,
+    last: usize,
+    clamp: (f32, f32),
+) {
+    let (mut scalars, mut rows) = ([w; MR], [out; MR]);
+    // SAFETY: as the caller promises.
+    unsafe {
+        for m in 1..MR {
+            scalars[m] = w.add(m);
+            rows[m] = out.add(m * out_channel);
+        }
+        let steps = Steps { scalars, scalar_step: MR.next_multiple_of(4), vectors };
+        finish_by_rows(acc, &steps, clamp, &rows, last);
+    }
+}
+
 /// Rows that are taken at a time: so many that there are some chains.
 const fn together(nv: usize) -> usize {
     if nv > 2 { 2 } else { 4 / nv }
