@@ -265,8 +265,15 @@ impl Algorithm for IgemmNhwc {
     }
 
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
-        let tiling = self.tiling(job.problem);
-        for (panels, tiles) in self.pieces(job.problem, &tiling, part) {
+        let p = job.problem;
+        let tiling = self.tiling(p);
+        if part.of == 1 {
+            // Blocks run a plan for every few rows: no time for finding a part's share.
+            let all = (0..p.shape.groups * self.panels(p), 0..p.shape.n * tiling.tiles());
+            // SAFETY: as the caller promises.
+            return unsafe { self.piece(job, &tiling, all.0, all.1) };
+        }
+        for (panels, tiles) in self.pieces(p, &tiling, part) {
             // SAFETY: as the caller promises; these are this part's own.
             unsafe { self.piece(job, &tiling, panels, tiles) };
         }
@@ -294,11 +301,12 @@ impl IgemmNhwc {
         let s = &p.shape;
         // Divisions once here and not once per tile: of few channels, a tile takes no more time than a few dozen of them.
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
+        let mr = self.mr(p);
         let group_len = self.group_len(p);
-        let full_panels = p.cg_out / nr;
+        let (full_panels, widest) = (p.cg_out / nr, self.panel(nr));
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
-        let table = Table::new(job, self.mr(p));
+        let table = Table::new(job, mr);
         let (i, o) = (job.input_strides, job.output_strides);
         let without_gaps = i.row == s.w * i.pixel && o.row == p.ow * o.pixel;
         let pixels_lie = if s.is_pointwise() && s.stride == [1, 1] && without_gaps {
@@ -309,12 +317,15 @@ impl IgemmNhwc {
             Pixels::Anywhere
         };
         // Rows whose tiles see all kernel rows: in a column, all of them have the same taps.
-        let inner = p.outside(0, 0).0..p.oh - p.outside(0, s.kh - 1).1;
+        let inner = match pixels_lie {
+            Pixels::InRows => p.outside(0, 0).0..p.oh - p.outside(0, s.kh - 1).1,
+            _ => 0..0,
+        };
         let block = (p.caches.l2 / 2 / 4 / (nr * (p.k() + 1))).max(1);
         // Tiles whose inputs fill half of the first cache go to one call, since all panels pass over them.
         // So do tiles whose outputs fit, where they are passed over once more.
         let pixel = if job.finish.is_some() { p.k().max(s.c_out) } else { p.k() };
-        let together = (p.caches.l1 / 2 / size_of::<f32>() / (self.mr(p) * pixel)).max(1);
+        let together = (p.caches.l1 / 2 / size_of::<f32>() / (mr * pixel)).max(1);
         let mut first = panels.start;
         while first < panels.end {
             let end = (first + block).min(panels.end);
@@ -349,8 +360,8 @@ impl IgemmNhwc {
                     // As many panels of full vectors as there are go to one call, a narrower last one to its own.
                     let full = full_panels.saturating_sub(j).min(end - panel);
                     let count = full.max(1);
-                    let width = if full > 0 { full * nr } else { p.cg_out - j * nr };
-                    let (micros, lanes, packed) = self.panel(width.min(nr));
+                    let width = if full > 0 { nr } else { p.cg_out - j * nr };
+                    let (micros, lanes, packed) = if full > 0 { widest } else { self.panel(width) };
                     let input = image * i.image + y * i.row + x * i.pixel + g * p.cg_in;
                     let tile = Tile {
                         tiles: alike,
@@ -372,7 +383,7 @@ impl IgemmNhwc {
                         panel_len: packed * (p.k() + 1),
                         out: table.out,
                         channel: g * p.cg_out + j * nr,
-                        last: lanes - (packed - width.min(nr)),
+                        last: lanes - (packed - width),
                         clamp: job.clamp,
                     };
                     // SAFETY: the output pixels hold `width` channels from `channel` on; the rest as above.
