@@ -34,7 +34,7 @@
 //! of 64, 128, 192 and 384 channels 47, 45, 43 and 41 % (tiles 40, 40, 41, 36); with 512 channels, 14 wide, 34 (26); stride 1 with
 //! 512 channels on 14, 1024 on 7 wide 53, 49 (49, 38); 5x5 with 256 on 28 wide 69 (54), with stride 2 47 (42).
 
-use super::depthwise_nhwc::{CROWD, DepthwiseNhwc, Tile, Vectors};
+use super::depthwise_nhwc::{DepthwiseNhwc, Tile, Vectors, crowds};
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, Columns, add_to_row, finish_tile, inside, load_all, window_row};
 use super::{Algorithm, Job, Part, Problem};
@@ -360,9 +360,7 @@ impl Algorithm for DepthwiseCarryNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let [dy, dx] = s.dilation;
-        // Of a dense image; a plan does not know the strides that it will meet.
-        let crowded = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dx * size_of::<f32>()).is_multiple_of(CROWD);
-        let cost = self.cost[usize::from(crowded)] * if dy * dx > 1 { 1.2 } else { 1.0 };
+        let cost = self.cost[usize::from(crowds(p, dx))] * if dy * dx > 1 { 1.2 } else { 1.0 };
         // Of a row, what its ends cost in pixels: there each output row tests its columns anew.
         let ends = 1.3 * (self.carried * dx.min(p.ow)) as f64;
         let pixels = (s.n * p.oh) as f64 * (p.ow as f64 + ends);

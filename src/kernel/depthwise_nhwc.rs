@@ -240,7 +240,19 @@ pub(crate) struct DepthwiseNhwc {
 }
 
 /// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
-pub(super) const CROWD: usize = 1024;
+const CROWD: usize = 1024;
+
+/// Whether the pixels under one tap of neighbouring outputs share a quarter of the first cache or less, and those of a row, seen at
+/// every `dilation`th column, are more than half of what they share. Of a dense image; a plan does not know the strides that it will
+/// meet.
+pub(super) fn crowds(p: &Problem, dilation: usize) -> bool {
+    let s = &p.shape;
+    let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation * size_of::<f32>());
+    // A way of the cache is a page; pixels a multiple of so many bytes apart are in one of so few sets.
+    let shared = 1 << apart.trailing_zeros().min(12);
+    let row = s.w.div_ceil(dilation).saturating_mul(shared);
+    apart.is_multiple_of(CROWD) && (s.stride[1] > 1 || row > p.caches.l1 / 2)
+}
 
 impl DepthwiseNhwc {
     /// What most kernels have in common: those for any kernel size, one row at a time.
@@ -401,10 +413,9 @@ impl Algorithm for DepthwiseNhwc {
         // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
         // that depended on how an image is cut into strips could sum in another order.
         let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
-        // Of a dense image; a plan does not know the strides that it will meet.
-        let crowded =
-            s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation[1] * size_of::<f32>()).is_multiple_of(CROWD);
-        let cost = self.line(p).map_or(self.cost, |line| [line.cost(); 2]);
+        let crowded = crowds(p, dilation[1]);
+        let cost =
+            self.line(p).map_or(self.cost, |line| [1.0, self.cost[1] / self.cost[0]].map(|cost| cost * line.cost()));
         let cost = cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.

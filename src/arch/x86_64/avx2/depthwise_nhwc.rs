@@ -47,7 +47,7 @@ pub(super) static K5S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 5,
     stride: 1,
     widths: widths!(micro; 5 1 1; 8 7 6 5 4 1),
-    cost: [1.0, 1.0],
+    cost: [1.0, 1.05],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -57,7 +57,7 @@ pub(super) static K5S2: DepthwiseNhwc = DepthwiseNhwc {
     k: 5,
     stride: 2,
     widths: widths!(micro; 5 2 1; 8 7 6 5 4 1),
-    cost: [1.0, 1.2],
+    cost: [1.0, 2.0],
     ..DepthwiseNhwc::COMMON
 };
 
@@ -76,6 +76,6 @@ pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
         9 2: 4 3 1;
         3 3: 8 7 6 5 4 1),
     rows: 2,
-    cost: [2.0; 2],
+    cost: [2.0, 3.2],
     ..DepthwiseNhwc::COMMON
 };
