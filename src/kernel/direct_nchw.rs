@@ -348,6 +348,8 @@ pub(crate) struct DirectNchw {
     pub cost: f64,
     /// How many times that the channels cost that are too few for the first micro-kernel.
     pub rest: f64,
+    /// How many times that a group of one channel costs, whose inputs no other channel shares.
+    pub single: f64,
     /// Output channels of a group from which on it is refused, if gathering inputs always pays then.
     pub many: usize,
 }
@@ -364,6 +366,7 @@ impl DirectNchw {
         copy: staged_nchw::copy,
         cost: 1.0,
         rest: 1.0,
+        single: 1.0,
         many: 16,
     };
 
@@ -410,7 +413,8 @@ impl Algorithm for DirectNchw {
         let s = &p.shape;
         let rows = (s.n * self.blocks(p)) as f64 * self.rows as f64;
         let rest = p.cg_out % self.micros[0].0;
-        let channels = ((p.cg_out - rest) as f64 + rest as f64 * self.rest) * self.cost;
+        let single = if p.cg_out == 1 { self.single } else { 1.0 };
+        let channels = ((p.cg_out - rest) as f64 + rest as f64 * self.rest) * self.cost * single;
         let sums = rows * p.ow.div_ceil(self.lanes) as f64 * s.groups as f64 * channels * (p.k() + 1) as f64;
         let staged = self.stage(p).map_or(0, |stage| s.n * self.blocks(p) * s.groups * stage.len() / self.lanes);
         sums + staged as f64

@@ -61,6 +61,8 @@ pub(crate) mod depthwise_nhwc;
 pub(crate) mod depthwise_padded_nchw;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod depthwise_planes_nchw;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod depthwise_rows_nchw;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;

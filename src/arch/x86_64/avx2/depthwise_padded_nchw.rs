@@ -36,13 +36,13 @@ const fn two<const K: usize, const S: usize>() -> &'static [Micro] {
 
 /// Three rows, stride 1.
 pub(super) static K3S1: DepthwisePadded =
-    rows::<3, 1>(1, const { &[micro::<3, 1, 4, 2>, micro::<3, 1, 5, 2>, micro::<3, 1, 6, 2>] });
+    rows::<3, 1>(7, const { &[micro::<3, 1, 4, 2>, micro::<3, 1, 5, 2>, micro::<3, 1, 6, 2>] });
 
 /// Three rows, stride 2.
 pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(5, two::<3, 2>());
 
 /// Five rows, stride 1.
-pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(8, two::<5, 1>());
+pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(13, two::<5, 1>());
 
 /// Five rows, stride 2.
 pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(7, two::<5, 2>());

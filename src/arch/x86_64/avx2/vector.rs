@@ -1,6 +1,6 @@
 //! Eight lanes in a `ymm` register.
 
-use crate::vector::Vector;
+use crate::vector::{Parted, Vector};
 use core::arch::x86_64::*;
 
 /// A `ymm` register of eight lanes.
@@ -60,11 +60,29 @@ unsafe fn three<const I: i32>(row: [__m256; 3], b: [__m256; 3], q: *const f32) -
 pub(in crate::arch::x86_64) unsafe fn deinterleave(low: __m256, high: __m256) -> (__m256, __m256) {
     // SAFETY: as the caller promises.
     unsafe {
-        let quarters = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
-        let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
-        let odd = _mm256_shuffle_ps::<0b11_01_11_01>(low, high);
-        (quarters(even), quarters(odd))
+        let (even, odd) = deinterleave_halves(low, high);
+        (exchange_middle(even), exchange_middle(odd))
     }
+}
+
+/// The even and the odd lanes of the halves of `low` and `high` in turn.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn deinterleave_halves(low: __m256, high: __m256) -> (__m256, __m256) {
+    // SAFETY: as the caller promises.
+    unsafe { (_mm256_shuffle_ps::<0b10_00_10_00>(low, high), _mm256_shuffle_ps::<0b11_01_11_01>(low, high)) }
+}
+
+/// The second and the third quarter change places.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn exchange_middle(x: __m256) -> __m256 {
+    // SAFETY: as the caller promises.
+    unsafe { _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x))) }
 }
 
 /// [`Vector::interleave`] of `ymm` registers: within halves first.
@@ -300,7 +318,111 @@ unsafe impl Vector for F32x8 {
     }
 }
 
+// SAFETY: loads are of eight lanes.
+unsafe impl Parted for F32x8 {
+    #[inline(always)]
+    unsafe fn part(self, high: Self) -> (Self, Self) {
+        // SAFETY: the CPU has AVX2.
+        let (even, odd) = unsafe { deinterleave_halves(self.0, high.0) };
+        (F32x8(even), F32x8(odd))
+    }
+
+    #[inline(always)]
+    unsafe fn settle(self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(exchange_middle(self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn first(n: usize) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_castsi256_ps(mask(0, n.min(8)))) }
+    }
+
+    #[inline(always)]
+    unsafe fn and(self, mask: Self) -> Self {
+        // SAFETY: the CPU has AVX2.
+        unsafe { F32x8(_mm256_and_ps(self.0, mask.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_but_first(p: *const f32) -> Self {
+        // SAFETY: eight floats are readable, by contract.
+        unsafe { F32x8(_mm256_blend_ps::<0b1111_1110>(_mm256_setzero_ps(), _mm256_loadu_ps(p))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_but_last(p: *const f32) -> Self {
+        // SAFETY: eight floats are readable, by contract.
+        unsafe { F32x8(_mm256_blend_ps::<0b0111_1111>(_mm256_setzero_ps(), _mm256_loadu_ps(p))) }
+    }
+
+    #[inline(always)]
+    unsafe fn after_zero(self) -> Self {
+        // SAFETY: the CPU has AVX2. The half between zeros and this one first.
+        unsafe { F32x8(align::<12>(_mm256_permute2f128_ps::<0x08>(self.0, self.0), self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn before_zero(self) -> Self {
+        // SAFETY: the CPU has AVX2, as above.
+        unsafe { F32x8(align::<4>(self.0, _mm256_permute2f128_ps::<0x81>(self.0, self.0))) }
+    }
+}
+
+/// Bytes `N..N + 16` of each pair of halves of `low` and `high`.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn align<const N: i32>(low: __m256, high: __m256) -> __m256 {
+    // SAFETY: as the caller promises.
+    unsafe { _mm256_castsi256_ps(_mm256_alignr_epi8::<N>(_mm256_castps_si256(high), _mm256_castps_si256(low))) }
+}
+
 impl F32x8 {
+    /// Transposes a block from memory to memory. Halves of rows four apart are loaded into one register, which takes no shuffle.
+    ///
+    /// # Safety
+    /// The CPU has AVX2; eight floats are readable and writable at each of eight steps.
+    #[inline(always)]
+    pub(super) unsafe fn transpose_block(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            for half in 0..2 {
+                let mut x = [_mm256_setzero_ps(); 4];
+                for i in 0..4 {
+                    let row = from.add(i * from_step + 4 * half);
+                    let low = _mm256_castps128_ps256(_mm_loadu_ps(row));
+                    x[i] = _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(row.add(4 * from_step)));
+                }
+                let x = Self::transpose_quads(x);
+                for i in 0..4 {
+                    _mm256_storeu_ps(to.add((4 * half + i) * to_step), x[i]);
+                }
+            }
+        }
+    }
+
+    /// Transposes blocks of four rows, one in each half.
+    ///
+    /// # Safety
+    /// The CPU has AVX2.
+    #[inline(always)]
+    unsafe fn transpose_quads([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: as the caller promises. Elements of two rows, then of four.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (low2, high2) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0b01_00_01_00>(low, high),
+                _mm256_shuffle_ps::<0b11_10_11_10>(low, high),
+                _mm256_shuffle_ps::<0b01_00_01_00>(low2, high2),
+                _mm256_shuffle_ps::<0b11_10_11_10>(low2, high2),
+            ]
+        }
+    }
+
     /// Transposes a block. Lanes cross halves once only; three rounds of [`Vector::deinterleave`] would take twice as many shuffles.
     ///
     /// # Safety
@@ -309,21 +431,22 @@ impl F32x8 {
     pub(super) unsafe fn transpose(rows: [Self; 8]) -> [Self; 8] {
         // SAFETY: the CPU has AVX2.
         unsafe {
-            // Halves of rows four apart, then elements of two rows, then of four.
+            // Halves of rows four apart.
             let mut out = rows;
-            for i in 0..4 {
-                out[i] = F32x8(_mm256_permute2f128_ps::<0x20>(rows[i].0, rows[i + 4].0));
-                out[i + 4] = F32x8(_mm256_permute2f128_ps::<0x31>(rows[i].0, rows[i + 4].0));
-            }
-            for i in [0, 4] {
-                let (a, b) =
-                    (_mm256_unpacklo_ps(out[i].0, out[i + 1].0), _mm256_unpacklo_ps(out[i + 2].0, out[i + 3].0));
-                let (c, d) =
-                    (_mm256_unpackhi_ps(out[i].0, out[i + 1].0), _mm256_unpackhi_ps(out[i + 2].0, out[i + 3].0));
-                out[i] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(a, b));
-                out[i + 1] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(a, b));
-                out[i + 2] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(c, d));
-                out[i + 3] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(c, d));
+            for half in 0..2 {
+                let mut x = [_mm256_setzero_ps(); 4];
+                for i in 0..4 {
+                    let (low, high) = (rows[i].0, rows[i + 4].0);
+                    x[i] = if half == 0 {
+                        _mm256_permute2f128_ps::<0x20>(low, high)
+                    } else {
+                        _mm256_permute2f128_ps::<0x31>(low, high)
+                    };
+                }
+                let x = Self::transpose_quads(x);
+                for i in 0..4 {
+                    out[4 * half + i] = F32x8(x[i]);
+                }
             }
             out
         }
