@@ -60,5 +60,6 @@ pub(super) static ANY: DirectNchw = DirectNchw {
     copy: staged::copy,
     cost: 1.1,
     rest: 2.0 / 1.1,
+    single: 1.0,
     many: 256,
 };
