@@ -35,7 +35,9 @@
 //!
 //! Tried without gain: storing each row when it is done (5 to 25 % slower: stores take the turns of multiply-adds), down a plane in
 //! strips of one vector (weights do not fit beside the sums of three rows), with stride 2 the left column from sums shifted once per output,
-//! 5x5 and 7x7 a kernel column at a time (5x5 4 to 7 % faster than with copied planes on maps 14 and 56 wide, slower below, 7x7 level).
+//! 5x5 and 7x7 a kernel column at a time (5x5 4 to 7 % faster than with copied planes on maps 14 and 56 wide, slower below, 7x7 level);
+//! the bias kept as a vector, one address for all output rows, blocks of three rows beside those of four and two (8 to 15 % slower: the
+//! tile takes all registers for addresses, and the compiler finds a worse order).
 //!
 //! Measured 2026-11-29, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 77, 75, 57, 49 and 38 on maps 112, 56, 28, 14
 //! and 7 wide; stride 2 37, 31, 29 and 20 from 112, 56, 28 and 14.
