@@ -15,9 +15,9 @@
 //!             clamp, store
 //! ```
 //!
-//! Rows above and below the image are a row of zeros. The last vector of a row and the last block of a plane are moved back to where
-//! they end, over outputs that are computed twice. A row of less than a vector is stored whole where the next ones are written
-//! after it.
+//! Rows above and below the image are a row of zeros. The last vector of a row is moved back to where it ends, over outputs that are
+//! computed twice, and so is the last block of a plane if three rows are left; one or two are blocks of their own. A row of less than a
+//! vector is stored whole where the next ones are written after it.
 //!
 //! The columns before and after a row are the neighbouring rows' ends, where rows follow each other: they are loaded and made zero.
 //! In the first and the last plane, and where there are gaps, a zero is shifted in, in registers. On maps 14 wide that saves 13 %.
@@ -39,14 +39,14 @@
 //! the bias kept as a vector, one address for all output rows, blocks of three rows beside those of four and two (8 to 15 % slower: the
 //! tile takes all registers for addresses, and the compiler finds a worse order).
 //!
-//! Measured 2026-11-29, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 77, 75, 57, 49 and 38 on maps 112, 56, 28, 14
-//! and 7 wide; stride 2 37, 31, 29 and 20 from 112, 56, 28 and 14.
+//! Measured 2026-11-29, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 76, 74, 57, 51 and 37 on maps 112, 56, 28, 14
+//! and 7 wide; stride 2 37, 32, 31 and 21 from 112, 56, 28 and 14.
 
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Parted;
-use core::ops::{Range, RangeInclusive};
+use core::ops::Range;
 
 /// Rows of some planes for the micro-kernel.
 pub(crate) struct Planes {
@@ -136,8 +136,8 @@ pub(crate) unsafe fn micro<V: Parted, const S: usize, const R: usize>(t: &Planes
     }
 }
 
-/// The rows of a plane in blocks of `R`, or of fewer where there are fewer: blocks of a network's layers have few at a time. Its first
-/// output is `out` floats after that of all planes.
+/// The rows of a plane in blocks of `R`, and of two or one where no more are left. Its first output is `out` floats after that of all
+/// planes.
 ///
 /// # Safety
 /// As [`micro`]; with `AMONG`, what lies before and after each row is readable, a vector of it.
@@ -151,13 +151,14 @@ unsafe fn blocks<V: Parted, const S: usize, const R: usize, const AMONG: bool>(
 ) {
     let mut y = 0;
     while y < t.rows {
+        let left = t.rows - y;
         // SAFETY: as the caller promises.
         unsafe {
-            if t.rows >= R {
+            if left >= R || left > 2 && t.rows >= R {
                 block::<V, S, R, AMONG>(t, input, y.min(t.rows - R), filter, masks, out);
                 y += R;
-            } else if R > 2 && t.rows >= 2 {
-                block::<V, S, 2, AMONG>(t, input, y.min(t.rows - 2), filter, masks, out);
+            } else if R > 2 && left >= 2 {
+                block::<V, S, 2, AMONG>(t, input, y, filter, masks, out);
                 y += 2;
             } else {
                 block::<V, S, 1, AMONG>(t, input, y, filter, masks, out);
@@ -358,8 +359,8 @@ pub(crate) struct DepthwiseRows {
     /// Columns from which on it is better than what copies planes or goes by way of channels last.
     pub least_columns: usize,
     pub micro: Micro,
-    /// A micro-kernel with blocks of more rows, which takes whole planes of so many rows and fewer at once.
-    pub tall: Option<(RangeInclusive<usize>, Micro)>,
+    /// A micro-kernel with blocks of more rows, which takes whole planes of so many rows at once.
+    pub tall: Option<(usize, Micro)>,
 }
 
 impl DepthwiseRows {
@@ -381,7 +382,7 @@ impl DepthwiseRows {
     /// The micro-kernel for so many rows.
     fn micro(&self, rows: usize) -> Micro {
         match &self.tall {
-            Some((range, micro)) if range.contains(&rows) => *micro,
+            Some((tall, micro)) if *tall == rows => *micro,
             _ => self.micro,
         }
     }

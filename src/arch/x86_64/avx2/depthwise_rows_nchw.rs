@@ -11,9 +11,9 @@ unsafe fn micro<const S: usize, const R: usize>(t: &Planes) {
     unsafe { depthwise_rows_nchw::micro::<F32x8, S, R>(t) }
 }
 
-/// Stride 1: 4 rows x 8 pixels, and 7 of small planes: there a block takes more time than that some weights are in memory.
+/// Stride 1: 4 rows x 8 pixels, and 7 of planes that have no more: there a block takes more time than that some weights are in memory.
 pub(super) static K3S1: DepthwiseRows =
-    DepthwiseRows { lanes: 8, stride: 1, least_columns: 7, micro: micro::<1, 4>, tall: Some((5..=7, micro::<1, 7>)) };
+    DepthwiseRows { lanes: 8, stride: 1, least_columns: 7, micro: micro::<1, 4>, tall: Some((7, micro::<1, 7>)) };
 
 /// Stride 2: 2 rows x 8 pixels.
 pub(super) static K3S2: DepthwiseRows =
