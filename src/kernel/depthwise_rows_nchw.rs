@@ -30,8 +30,11 @@
 //!
 //! Registers with AVX2: 9 weights, R sums, two columns, one product: 16 at R = 4. Loads per multiply-add: 18 for 36 with stride 1 and
 //! R = 4, where those askew take the time of two; 20 for 18 with stride 2 and R = 2, beside 15 shuffles, which share a port with
-//! multiply-adds. Bound by the instructions that are issued, 90 for a tile of 36 multiply-adds, of which four per cycle are reached;
+//! multiply-adds. Bound by the instructions that are issued, some 80 for a tile of 36 multiply-adds, of which four per cycle are reached;
 //! with stride 2 by loads askew.
+//!
+//! AVX-512 has [`super::depthwise_nchw`], which takes a row's columns from registers, NEON `depthwise_planes_nchw`, which takes them from
+//! lanes and reads each row once.
 //!
 //! Tried without gain: storing each row when it is done (5 to 25 % slower: stores take the turns of multiply-adds), down a plane in
 //! strips of one vector (weights do not fit beside the sums of three rows), with stride 2 the left column from sums shifted once per output,

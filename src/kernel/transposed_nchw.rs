@@ -41,43 +41,42 @@ pub(crate) struct Matrix {
 /// A tier's transposition.
 pub(crate) type TransposeFn = unsafe fn(&Matrix);
 
-/// Transposes in blocks of `N` x `N`, where `N` is `LANES`: `whole` one from memory to memory, with the steps of both, and `block` one
-/// in registers, of which not all is there. Those at the ends are whole ones too where they can be, moved back over elements that
-/// are transposed again.
+/// Transposes in blocks of `N` x `N`, where `N` is `LANES`, by what transposes one of them. Those at the ends are moved back over
+/// elements that are transposed again, where there are as many.
 ///
 /// # Safety
 /// The CPU has the tier of `V`. Rows of `from` and of `to` are readable and writable, and do not overlap.
 #[inline(always)]
-pub(crate) unsafe fn transpose<V: Vector, const N: usize>(
-    m: &Matrix,
-    whole: impl Fn(*const f32, usize, *mut f32, usize),
-    block: impl Fn([V; N]) -> [V; N],
-) {
+pub(crate) unsafe fn transpose<V: Vector, const N: usize>(m: &Matrix, block: impl Fn([V; N]) -> [V; N]) {
+    let (rows, columns) = (m.rows.min(N), m.columns.min(N));
     for r in (0..m.rows).step_by(N) {
-        let r = r.min(m.rows.max(N) - N);
+        let r = r.min(m.rows - rows);
         for c in (0..m.columns).step_by(N) {
-            let c = c.min(m.columns.max(N) - N);
+            let c = c.min(m.columns - columns);
             // SAFETY: blocks that are not whole load and store no more than is there.
             unsafe {
                 let from = m.from.add(r * m.from_step + c);
                 let to = m.to.add(c * m.to_step + r);
-                let (rows, columns) = (m.rows.min(N), m.columns.min(N));
-                if rows == N && columns == N {
-                    whole(from, m.from_step, to, m.to_step);
-                    continue;
-                }
                 let mut x = [V::zero(); N];
-                unroll!(i < N => {
-                    if i < rows {
-                        x[i] = V::load_range(from.add(i * m.from_step), 0, columns);
-                    }
-                });
+                if rows == N && columns == N {
+                    unroll!(i < N => { x[i] = V::load(from.add(i * m.from_step)); });
+                } else {
+                    unroll!(i < N => {
+                        if i < rows {
+                            x[i] = V::load_range(from.add(i * m.from_step), 0, columns);
+                        }
+                    });
+                }
                 x = block(x);
-                unroll!(i < N => {
-                    if i < columns {
-                        x[i].store_first(to.add(i * m.to_step), rows);
-                    }
-                });
+                if rows == N && columns == N {
+                    unroll!(i < N => { x[i].store(to.add(i * m.to_step)); });
+                } else {
+                    unroll!(i < N => {
+                        if i < columns {
+                            x[i].store_first(to.add(i * m.to_step), rows);
+                        }
+                    });
+                }
             }
         }
     }

@@ -9,14 +9,8 @@ use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 /// As [`transposed_nchw::transpose`].
 #[target_feature(enable = "avx2,fma")]
 unsafe fn transpose(m: &Matrix) {
-    // SAFETY: the caller's promise is the same; blocks are inside the matrix.
-    unsafe {
-        transposed_nchw::transpose(
-            m,
-            |from, step, to, to_step| F32x8::transpose_block(from, step, to, to_step),
-            |x| F32x8::transpose(x),
-        )
-    }
+    // SAFETY: the caller's promise is the same.
+    unsafe { transposed_nchw::transpose(m, |x| F32x8::transpose(x)) }
 }
 
 const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {

@@ -381,48 +381,6 @@ unsafe fn align<const N: i32>(low: __m256, high: __m256) -> __m256 {
 }
 
 impl F32x8 {
-    /// Transposes a block from memory to memory. Halves of rows four apart are loaded into one register, which takes no shuffle.
-    ///
-    /// # Safety
-    /// The CPU has AVX2; eight floats are readable and writable at each of eight steps.
-    #[inline(always)]
-    pub(super) unsafe fn transpose_block(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            for half in 0..2 {
-                let mut x = [_mm256_setzero_ps(); 4];
-                for i in 0..4 {
-                    let row = from.add(i * from_step + 4 * half);
-                    let low = _mm256_castps128_ps256(_mm_loadu_ps(row));
-                    x[i] = _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(row.add(4 * from_step)));
-                }
-                let x = Self::transpose_quads(x);
-                for i in 0..4 {
-                    _mm256_storeu_ps(to.add((4 * half + i) * to_step), x[i]);
-                }
-            }
-        }
-    }
-
-    /// Transposes blocks of four rows, one in each half.
-    ///
-    /// # Safety
-    /// The CPU has AVX2.
-    #[inline(always)]
-    unsafe fn transpose_quads([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
-        // SAFETY: as the caller promises. Elements of two rows, then of four.
-        unsafe {
-            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-            let (low2, high2) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-            [
-                _mm256_shuffle_ps::<0b01_00_01_00>(low, high),
-                _mm256_shuffle_ps::<0b11_10_11_10>(low, high),
-                _mm256_shuffle_ps::<0b01_00_01_00>(low2, high2),
-                _mm256_shuffle_ps::<0b11_10_11_10>(low2, high2),
-            ]
-        }
-    }
-
     /// Transposes a block. Lanes cross halves once only; three rounds of [`Vector::deinterleave`] would take twice as many shuffles.
     ///
     /// # Safety
@@ -431,22 +389,21 @@ impl F32x8 {
     pub(super) unsafe fn transpose(rows: [Self; 8]) -> [Self; 8] {
         // SAFETY: the CPU has AVX2.
         unsafe {
-            // Halves of rows four apart.
+            // Halves of rows four apart, then elements of two rows, then of four.
             let mut out = rows;
-            for half in 0..2 {
-                let mut x = [_mm256_setzero_ps(); 4];
-                for i in 0..4 {
-                    let (low, high) = (rows[i].0, rows[i + 4].0);
-                    x[i] = if half == 0 {
-                        _mm256_permute2f128_ps::<0x20>(low, high)
-                    } else {
-                        _mm256_permute2f128_ps::<0x31>(low, high)
-                    };
-                }
-                let x = Self::transpose_quads(x);
-                for i in 0..4 {
-                    out[4 * half + i] = F32x8(x[i]);
-                }
+            for i in 0..4 {
+                out[i] = F32x8(_mm256_permute2f128_ps::<0x20>(rows[i].0, rows[i + 4].0));
+                out[i + 4] = F32x8(_mm256_permute2f128_ps::<0x31>(rows[i].0, rows[i + 4].0));
+            }
+            for i in [0, 4] {
+                let (a, b) =
+                    (_mm256_unpacklo_ps(out[i].0, out[i + 1].0), _mm256_unpacklo_ps(out[i + 2].0, out[i + 3].0));
+                let (c, d) =
+                    (_mm256_unpackhi_ps(out[i].0, out[i + 1].0), _mm256_unpackhi_ps(out[i + 2].0, out[i + 3].0));
+                out[i] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(a, b));
+                out[i + 1] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(a, b));
+                out[i + 2] = F32x8(_mm256_shuffle_ps::<0b01_00_01_00>(c, d));
+                out[i + 3] = F32x8(_mm256_shuffle_ps::<0b11_10_11_10>(c, d));
             }
             out
         }

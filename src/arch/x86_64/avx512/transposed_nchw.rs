@@ -4,39 +4,13 @@ use super::vector::F32x16;
 use super::{depthwise_nhwc, igemm_nhwc};
 use crate::kernel::Algorithm;
 use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
-use crate::vector::Vector;
-
-/// Transposes a block.
-///
-/// # Safety
-/// The CPU has AVX-512; 16 floats are readable and writable at each of 16 steps.
-#[inline(always)]
-unsafe fn block(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut x = [F32x16::zero(); 16];
-        for i in 0..16 {
-            x[i] = F32x16::load(from.add(i * from_step));
-        }
-        x = F32x16::transpose(x);
-        for i in 0..16 {
-            x[i].store(to.add(i * to_step));
-        }
-    }
-}
 
 /// # Safety
 /// As [`transposed_nchw::transpose`].
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn transpose(m: &Matrix) {
-    // SAFETY: the caller's promise is the same; blocks are inside the matrix.
-    unsafe {
-        transposed_nchw::transpose(
-            m,
-            |from, step, to, to_step| block(from, step, to, to_step),
-            |x| F32x16::transpose(x),
-        )
-    }
+    // SAFETY: the caller's promise is the same.
+    unsafe { transposed_nchw::transpose(m, |x| F32x16::transpose(x)) }
 }
 
 const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {
