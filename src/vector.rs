@@ -143,34 +143,3 @@ pub(crate) unsafe trait Masked: Vector {
     /// Writes the lanes of the mask, and nothing else.
     unsafe fn store_masked(self, p: *mut f32, mask: Self::Mask);
 }
-
-/// Vectors whose even and odd lanes are parted within parts of a register, and that shift a zero in.
-///
-/// # Safety
-/// As [`Vector`].
-#[cfg(target_arch = "x86_64")]
-pub(crate) unsafe trait Parted: Vector {
-    /// The even and the odd ones of the `2 * LANES` lanes of `self` and then `high`, in an order that [`Parted::settle`] mends.
-    unsafe fn part(self, high: Self) -> (Self, Self);
-
-    /// Lanes in the order of [`Parted::part`] in order.
-    unsafe fn settle(self) -> Self;
-
-    /// A mask of the first `n` lanes.
-    unsafe fn first(n: usize) -> Self;
-
-    /// The lanes of a mask, zero elsewhere, whatever is there.
-    unsafe fn and(self, mask: Self) -> Self;
-
-    /// Lanes `p[0..LANES]` but for the first, which is zero.
-    unsafe fn load_but_first(p: *const f32) -> Self;
-
-    /// Lanes `p[0..LANES]` but for the last, which is zero.
-    unsafe fn load_but_last(p: *const f32) -> Self;
-
-    /// A zero, then all lanes but the last.
-    unsafe fn after_zero(self) -> Self;
-
-    /// All lanes but the first, then a zero.
-    unsafe fn before_zero(self) -> Self;
-}

@@ -62,7 +62,7 @@ pub(crate) mod depthwise_padded_nchw;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod depthwise_planes_nchw;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod depthwise_rows_nchw;
+pub(crate) mod depthwise_strip_nchw;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_strip_nhwc;
 pub(crate) mod direct_nchw;

@@ -8,7 +8,7 @@ use crate::tensor::Layout::{self, Nchw, Nhwc};
 mod depthwise_carry_nhwc;
 mod depthwise_nhwc;
 mod depthwise_padded_nchw;
-mod depthwise_rows_nchw;
+mod depthwise_strip_nchw;
 mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
@@ -61,8 +61,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("rows_f32_nchw_r4p24_avx2", "rows", Nchw, "4 channels x 24 pixels", 8, &igemm_rows_nchw::R4V3),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
     row("fewpixels_f32_nchw_r2c40_avx2", "fewpixels", Nchw, "2 pixels x 40 channels", 8, &igemm_few_pixels_nchw::R2C40),
-    row("dwrows_f32_nchw_k3s1r4p8_avx2", "dwrows", Nchw, "4 or 7 rows x 8 pixels", 8, &depthwise_rows_nchw::K3S1),
-    row("dwrows_f32_nchw_k3s2r2p8_avx2", "dwrows", Nchw, "2 rows x 8 pixels", 8, &depthwise_rows_nchw::K3S2),
+    row("dwstrip_f32_nchw_k3s1p8_avx2", "dwstrip", Nchw, "strip of 8 pixels", 8, &depthwise_strip_nchw::K3S1),
+    row("dwstrip_f32_nchw_k3s2p8_avx2", "dwstrip", Nchw, "strip of 8 pixels", 8, &depthwise_strip_nchw::K3S2),
     row("dwpadded_f32_nchw_k3s1r6p16_avx2", "dwpadded", Nchw, "4 to 6 rows x 16 pixels, 4 to 8 x 8", 8, &depthwise_padded_nchw::K3S1),
     row("dwpadded_f32_nchw_k3s2r5p16_avx2", "dwpadded", Nchw, "4 or 5 rows x 16 pixels, 4 to 8 x 8", 8, &depthwise_padded_nchw::K3S2),
     row("dwpadded_f32_nchw_k5s1r5p16_avx2", "dwpadded", Nchw, "4 or 5 rows x 16 pixels, 4 to 8 x 8", 8, &depthwise_padded_nchw::K5S1),

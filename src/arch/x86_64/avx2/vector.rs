@@ -1,6 +1,6 @@
 //! Eight lanes in a `ymm` register.
 
-use crate::vector::{Parted, Vector};
+use crate::vector::Vector;
 use core::arch::x86_64::*;
 
 /// A `ymm` register of eight lanes.
@@ -316,68 +316,6 @@ unsafe impl Vector for F32x8 {
             }
         }
     }
-}
-
-// SAFETY: loads are of eight lanes.
-unsafe impl Parted for F32x8 {
-    #[inline(always)]
-    unsafe fn part(self, high: Self) -> (Self, Self) {
-        // SAFETY: the CPU has AVX2.
-        let (even, odd) = unsafe { deinterleave_halves(self.0, high.0) };
-        (F32x8(even), F32x8(odd))
-    }
-
-    #[inline(always)]
-    unsafe fn settle(self) -> Self {
-        // SAFETY: the CPU has AVX2.
-        unsafe { F32x8(exchange_middle(self.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn first(n: usize) -> Self {
-        // SAFETY: the CPU has AVX2.
-        unsafe { F32x8(_mm256_castsi256_ps(mask(0, n.min(8)))) }
-    }
-
-    #[inline(always)]
-    unsafe fn and(self, mask: Self) -> Self {
-        // SAFETY: the CPU has AVX2.
-        unsafe { F32x8(_mm256_and_ps(self.0, mask.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_but_first(p: *const f32) -> Self {
-        // SAFETY: eight floats are readable, by contract.
-        unsafe { F32x8(_mm256_blend_ps::<0b1111_1110>(_mm256_setzero_ps(), _mm256_loadu_ps(p))) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_but_last(p: *const f32) -> Self {
-        // SAFETY: eight floats are readable, by contract.
-        unsafe { F32x8(_mm256_blend_ps::<0b0111_1111>(_mm256_setzero_ps(), _mm256_loadu_ps(p))) }
-    }
-
-    #[inline(always)]
-    unsafe fn after_zero(self) -> Self {
-        // SAFETY: the CPU has AVX2. The half between zeros and this one first.
-        unsafe { F32x8(align::<12>(_mm256_permute2f128_ps::<0x08>(self.0, self.0), self.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn before_zero(self) -> Self {
-        // SAFETY: the CPU has AVX2, as above.
-        unsafe { F32x8(align::<4>(self.0, _mm256_permute2f128_ps::<0x81>(self.0, self.0))) }
-    }
-}
-
-/// Bytes `N..N + 16` of each pair of halves of `low` and `high`.
-///
-/// # Safety
-/// The CPU has AVX2.
-#[inline(always)]
-unsafe fn align<const N: i32>(low: __m256, high: __m256) -> __m256 {
-    // SAFETY: as the caller promises.
-    unsafe { _mm256_castsi256_ps(_mm256_alignr_epi8::<N>(_mm256_castps_si256(high), _mm256_castps_si256(low))) }
 }
 
 impl F32x8 {

@@ -1,0 +1,544 @@
+//! Depthwise 3x3, NCHW, strips of the image itself: the micro-kernels of [`crate::kernel::depthwise_strip_nchw`].
+//!
+//! Nine weights, three columns, a sum, two that are carried and a mask are all sixteen registers; the bias is an operand in memory.
+//! That is why it is assembly: the compiler keeps weights and masks on the stack, whose loads are instructions too, and
+//! instructions are what binds.
+
+use super::vector::F32x8;
+use crate::kernel::NO_CLAMP;
+use crate::kernel::depthwise_strip_nchw::{DepthwiseStripNchw, Planes, Rows};
+use crate::vector::Vector;
+use core::arch::asm;
+use core::arch::x86_64::*;
+
+/// Stride 1: 8 pixels.
+pub(super) static K3S1: DepthwiseStripNchw =
+    DepthwiseStripNchw { lanes: LANES, stride: 1, least_columns: 5, along: 40, micro: micro::<1> };
+
+/// Stride 2: 8 pixels.
+pub(super) static K3S2: DepthwiseStripNchw =
+    DepthwiseStripNchw { lanes: LANES, stride: 2, least_columns: 4, along: 18, micro: micro::<2> };
+
+/// Pixels of a strip.
+const LANES: usize = 8;
+
+/// Which columns of a strip may be outside.
+mod at {
+    pub(super) const MIDDLE: u8 = 0;
+    /// The one before the first.
+    pub(super) const BEGIN: u8 = 1;
+    /// The one after the last.
+    pub(super) const END: u8 = 2;
+    pub(super) const BOTH: u8 = BEGIN | END;
+    /// All after the first ones, and what follows them may not be read.
+    pub(super) const NARROW: u8 = 4;
+}
+
+/// What strips read beside images and weights.
+#[repr(C, align(32))]
+struct Constants {
+    /// The columns inside the image of the vectors that begin one before the first column, seven after it, and with it.
+    left: [i32; LANES],
+    high_left: [i32; LANES],
+    first: [i32; LANES],
+    /// Those of the last vector that a row's last strip reads.
+    last: [i32; LANES],
+    clamp: [[f32; LANES]; 2],
+}
+
+impl Constants {
+    fn new<const S: usize>(t: &Planes) -> Self {
+        // Of the vector from column `from` on, the lanes inside the image.
+        let mask =
+            |from: isize| core::array::from_fn(|lane| -i32::from((0..t.w as isize).contains(&(from + lane as isize))));
+        let last = (t.ow.saturating_sub(LANES) * S) as isize;
+        Constants {
+            left: mask(-1),
+            high_left: mask(LANES as isize - 1),
+            first: mask(0),
+            last: mask(last + if S == 1 { 1 } else { LANES as isize }),
+            clamp: [[t.clamp.0; LANES], [t.clamp.1; LANES]],
+        }
+    }
+}
+
+/// A row outside of the image, a column before its first one to the last of a strip with stride 2.
+static ZEROS: [f32; 1 + 2 * LANES] = [0.0; 1 + 2 * LANES];
+
+/// A plane's weights and bias, one lane to all, from `[bias][3][3]`.
+///
+/// # Safety
+/// The CPU has AVX2; ten floats are readable.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn filter(p: *const f32) -> ([__m256; 9], __m256) {
+    // SAFETY: as the caller promises.
+    let splat = |n: usize| unsafe { _mm256_broadcast_ss(&*p.add(n)) };
+    (core::array::from_fn(|tap| splat(1 + tap)), splat(0))
+}
+
+/// The micro-kernel for stride `S`, 1 or 2.
+///
+/// # Safety
+/// The CPU has AVX2 and FMA. Rows of the image are readable, outputs writable. A row has as many columns as [`DepthwiseStripNchw`]
+/// accepts.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn micro<const S: usize>(t: &Planes) {
+    // SAFETY: as the caller promises.
+    unsafe { if t.clamp == NO_CLAMP { planes::<S, false>(t) } else { planes::<S, true>(t) } }
+}
+
+/// # Safety
+/// As [`micro`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
+    let constants = Constants::new::<S>(t);
+    let all = t.rows_of(S, t.rows);
+    // With stride 2 and an even number of columns, no window reaches beyond.
+    let beyond = S == 1 || t.beyond;
+    let strip = |plane: usize| Strip {
+        t,
+        constants: &constants,
+        weights: t.weights.wrapping_add(plane * 10),
+        x: t.input.wrapping_add(plane * t.in_plane),
+        out: t.out.wrapping_add(plane * t.out_plane),
+    };
+    // SAFETY: as the caller promises; all strips are inside the rows.
+    unsafe {
+        let Some(last) = t.ow.checked_sub(LANES) else {
+            // What follows a row belongs to outputs beyond its end, but for the last window's column in a first vector.
+            let readable = |plane: usize| t.followed(plane) && (S == 1 || t.w >= LANES);
+            let alike = |&plane: &usize| readable(plane) && t.whole(plane, LANES) == t.rows;
+            let count = (0..t.planes).rev().find(alike).map_or(0, |plane| plane + 1);
+            if beyond {
+                strip(0).down::<S, CLAMP, { at::BOTH }>(&all, count);
+            } else {
+                strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, count);
+            }
+            for plane in count..t.planes {
+                strip(plane).down::<S, CLAMP, { at::NARROW }>(&t.rows_of(S, t.whole(plane, LANES)), 1);
+            }
+            return;
+        };
+        if last == 0 && beyond {
+            return strip(0).down::<S, CLAMP, { at::BOTH }>(&all, t.planes);
+        }
+        if last == 0 {
+            return strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, t.planes);
+        }
+        for strip in (0..t.planes).map(strip) {
+            if !t.carried.is_null() {
+                strip.along::<S, CLAMP>(&all);
+                continue;
+            }
+            strip.down::<S, CLAMP, { at::BEGIN }>(&all, 1);
+            let mut x = LANES;
+            while x < last {
+                strip.from(x, S).down::<S, CLAMP, { at::MIDDLE }>(&all, 1);
+                x += LANES;
+            }
+            if beyond {
+                strip.from(last, S).down::<S, CLAMP, { at::END }>(&all, 1);
+            } else {
+                strip.from(last, S).down::<S, CLAMP, { at::MIDDLE }>(&all, 1);
+            }
+        }
+    }
+}
+
+/// Loads a vector of a row: all of it; or the columns inside the image, whose mask is in a register, or at an offset in
+/// [`Constants`], from where the vector's own register takes it.
+macro_rules! vector {
+    ($to:literal $from:expr; all) => {
+        concat!("vmovups {", $to, "}, ", $from, "\n")
+    };
+    ($to:literal $from:expr; kept) => {
+        concat!("vmaskmovps {", $to, "}, {mask}, ", $from, "\n")
+    };
+    ($to:literal $from:expr; at $mask:literal) => {
+        concat!(
+            "vmovaps {",
+            $to,
+            "}, [{constants} + ",
+            $mask,
+            "]\n",
+            "vmaskmovps {",
+            $to,
+            "}, {",
+            $to,
+            "}, ",
+            $from,
+            "\n"
+        )
+    };
+}
+
+/// `sum` = what a row adds with the weights of a kernel row.
+macro_rules! sum {
+    ($w0:literal $w1:literal $w2:literal) => {
+        concat!(
+            "vmulps {sum}, {left}, {",
+            $w0,
+            "}\n",
+            "vfmadd231ps {sum}, {",
+            $w1,
+            "}, {middle}\n",
+            "vfmadd231ps {sum}, {right}, {",
+            $w2,
+            "}\n"
+        )
+    };
+}
+
+/// The bias and what a row adds to the output row that begins with it, which is carried on. `left` is lost.
+macro_rules! begin {
+    ($carry:tt) => {
+        concat!(
+            "vfmadd213ps {left}, {w0}, [{bias}]\n",
+            "vfmadd231ps {left}, {w1}, {middle}\n",
+            "vfmadd231ps {left}, {right}, {w2}\n",
+            "vmovaps ",
+            $carry,
+            ", {left}\n"
+        )
+    };
+}
+
+/// Stores `sum`, which is complete; a NaN stays one. With a clamp, `free` is lost.
+macro_rules! end {
+    (false $free:literal) => {
+        "vmovups [{out}], {sum}\n"
+    };
+    (true $free:literal) => {
+        concat!(
+            "vmovaps {", $free, "}, [{constants} + 128]\nvmaxps {sum}, {", $free, "}, {sum}\n",
+            "vmovaps {", $free, "}, [{constants} + 160]\nvminps {sum}, {", $free, "}, {sum}\n",
+            end!(false $free)
+        )
+    };
+}
+
+/// The place of the next sums, if they are in memory: bytes after these.
+macro_rules! next {
+    ("{a}" $bytes:literal) => {
+        ""
+    };
+    ($a:tt $bytes:literal) => {
+        concat!("add {carried}, ", $bytes, "\n")
+    };
+}
+
+/// A row with stride 1, which ends the sums carried in `b`; those in `a` go on.
+macro_rules! stride_1 {
+    ($clamp:tt $a:tt $b:tt; [$($left:tt)*] [$($middle:tt)*] [$($right:tt)*]) => {
+        concat!(
+            vector!("left" "[{x} - 4]"; $($left)*),
+            vector!("middle" "[{x}]"; $($middle)*),
+            vector!("right" "[{x} + 4]"; $($right)*),
+            sum!("w6" "w7" "w8"),
+            "vaddps {sum}, {sum}, ", $b, "\n",
+            end!($clamp "b"),
+            sum!("w3" "w4" "w5"),
+            stride_1!($a $b),
+            begin!($a),
+            next!($a 64)
+        )
+    };
+    ("{a}" "{b}") => {
+        "vaddps {b}, {a}, {sum}\n"
+    };
+    ($a:tt $b:tt) => {
+        concat!("vaddps {sum}, {sum}, ", $a, "\nvmovaps ", $b, ", {sum}\n")
+    };
+}
+
+/// The columns of a row with stride 2, parted into even and odd ones; `row` is added to its address.
+macro_rules! columns_2 {
+    ($row:literal; [$($left:tt)*] [] [$($high:tt)*]) => {
+        concat!(
+            vector!("left" concat!("[{x}", $row, " - 4]"); $($left)*),
+            vector!("sum" concat!("[{x}", $row, "]"); all),
+            vector!("right" concat!("[{x}", $row, " + 32]"); $($high)*),
+            "vshufps {left}, {left}, [{x}", $row, " + 28], 0x88\n",
+            columns_2!()
+        )
+    };
+    ($row:literal; [$($left:tt)*] [$($low:tt)*] [$($high:tt)*]) => {
+        concat!(
+            vector!("left" concat!("[{x}", $row, " - 4]"); $($left)*),
+            vector!("sum" concat!("[{x}", $row, " + 28]"); at "32"),
+            "vshufps {left}, {left}, {sum}, 0x88\n",
+            vector!("sum" concat!("[{x}", $row, "]"); $($low)*),
+            vector!("right" concat!("[{x}", $row, " + 32]"); $($high)*),
+            columns_2!()
+        )
+    };
+    () => {
+        "vshufps {middle}, {sum}, {right}, 0x88
+        vshufps {right}, {sum}, {right}, 0xdd\n"
+    };
+}
+
+/// Two rows with stride 2, of which the second ends the sums carried in `a` and begins others.
+macro_rules! stride_2 {
+    ($clamp:tt $a:tt $b:tt; [$($left:tt)*] [$($low:tt)*] [$($high:tt)*]) => {
+        concat!(
+            columns_2!(""; [$($left)*] [$($low)*] [$($high)*]),
+            sum!("w3" "w4" "w5"),
+            "vaddps {b}, {sum}, ", $a, "\n",
+            columns_2!(" + {row}"; [$($left)*] [$($low)*] [$($high)*]),
+            sum!("w6" "w7" "w8"),
+            "vaddps {sum}, {b}, {sum}\n",
+            begin!($a),
+            "vpermpd {sum}, {sum}, 0xd8\n",
+            end!($clamp "left"),
+            next!($a 32)
+        )
+    };
+}
+
+/// Input vectors that outputs end with, one after another, down a strip or along a row: the first one's place and the bytes to the next;
+/// with stride 2 the bytes to its second row; the same of outputs, and how many there are.
+struct Steps {
+    x: *const f32,
+    step: usize,
+    row: usize,
+    out: *mut f32,
+    out_step: usize,
+    outputs: usize,
+}
+
+/// Assembly for rows, after its code the operands that are not the same down a strip and along a row. A macro, since no function
+/// with a target feature is inlined for sure, and weights are to stay in registers from one to the next.
+macro_rules! rows {
+    ($strip:ident $filter:ident $bias:ident $a:ident $b:ident; [$($code:expr),*] $($operands:tt)*) => {
+        asm!(
+            "// {constants} {a} {b}",
+            $($code,)*
+            $($operands)*
+            constants = in(reg) $strip.constants,
+            bias = in(reg) &$bias,
+            w0 = in(ymm_reg) $filter[0], w1 = in(ymm_reg) $filter[1], w2 = in(ymm_reg) $filter[2],
+            w3 = in(ymm_reg) $filter[3], w4 = in(ymm_reg) $filter[4], w5 = in(ymm_reg) $filter[5],
+            w6 = in(ymm_reg) $filter[6], w7 = in(ymm_reg) $filter[7], w8 = in(ymm_reg) $filter[8],
+            a = inout(ymm_reg) $a, b = inout(ymm_reg) $b,
+            left = out(ymm_reg) _, middle = out(ymm_reg) _, right = out(ymm_reg) _, sum = out(ymm_reg) _,
+            options(nostack)
+        )
+    };
+}
+
+/// Adds the rows that outputs of a strip end with, and writes what is complete.
+macro_rules! add_down {
+    ($strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:expr) => {{
+        let steps = $steps;
+        let Constants { left, last, .. } = $strip.constants;
+        let mask = _mm256_load_ps(if AT == at::END { last } else { left }.as_ptr().cast());
+        macro_rules! code {
+            ($code:expr) => {
+                rows!($strip $filter $bias $a $b; [
+                    "2: // {row} {mask}", $code, "add {x}, {step}", "add {out}, {out_step}", "dec {outputs}", "jnz 2b"
+                ]
+                    x = inout(reg) steps.x => _,
+                    step = in(reg) steps.step,
+                    row = in(reg) steps.row,
+                    out = inout(reg) steps.out => _,
+                    out_step = in(reg) steps.out_step,
+                    outputs = inout(reg) steps.outputs => _,
+                    mask = in(ymm_reg) mask,
+                )
+            };
+        }
+        macro_rules! kind {
+            ($stride:ident $middle:tt $clamp:tt) => {
+                match AT {
+                    at::MIDDLE => code!($stride!($clamp "{a}" "{b}"; [all] $middle [all])),
+                    at::BEGIN => code!($stride!($clamp "{a}" "{b}"; [kept] $middle [all])),
+                    at::END => code!($stride!($clamp "{a}" "{b}"; [all] $middle [kept])),
+                    at::BOTH => code!($stride!($clamp "{a}" "{b}"; [kept] $middle [at "96"])),
+                    _ => code!($stride!($clamp "{a}" "{b}"; [at "0"] [at "64"] [at "96"])),
+                }
+            };
+        }
+        match (S, CLAMP) {
+            (1, false) => kind!(stride_1 [all] false),
+            (1, true) => kind!(stride_1 [all] true),
+            (_, false) => kind!(stride_2 [] false),
+            (_, true) => kind!(stride_2 [] true),
+        }
+    }};
+}
+
+/// Adds the rows that an output row ends with to the sums in memory, and writes what is complete: the first strip, those between, and the
+/// last, which begins `$back` pixels before the end of those.
+macro_rules! add_along {
+    ($strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:expr, $carried:expr, $back:expr) => {{
+        let steps = $steps;
+        let back = $back * size_of::<f32>();
+        macro_rules! code {
+            ($step:tt $begin:expr, $between:expr, $end:expr) => {
+                rows!($strip $filter $bias $a $b; [
+                    "// {row}", $begin, concat!("add {x}, ", $step), "add {out}, 32", "test {outputs}, {outputs}", "jz 3f",
+                    "2:", $between, concat!("add {x}, ", $step), "add {out}, 32", "dec {outputs}", "jnz 2b",
+                    "3:", "sub {x}, {back_x}", "sub {out}, {back}", $end
+                ]
+                    x = inout(reg) steps.x => _,
+                    row = in(reg) steps.row,
+                    back_x = in(reg) S * back,
+                    out = inout(reg) steps.out => _,
+                    back = in(reg) back,
+                    outputs = inout(reg) steps.outputs => _,
+                    carried = inout(reg) $carried => _,
+                )
+            };
+        }
+        macro_rules! kind {
+            ($stride:ident $middle:tt $step:tt $clamp:tt $carry_a:tt $carry_b:tt) => {
+                code!(
+                    $step $stride!($clamp $carry_a $carry_b; [at "0"] $middle [all]),
+                    $stride!($clamp $carry_a $carry_b; [all] $middle [all]),
+                    $stride!($clamp $carry_a $carry_b; [all] $middle [at "96"])
+                )
+            };
+        }
+        match (S, CLAMP) {
+            (1, false) => kind!(stride_1 [all] "32" false "[{carried} + 32]" "[{carried}]"),
+            (1, true) => kind!(stride_1 [all] "32" true "[{carried} + 32]" "[{carried}]"),
+            (_, false) => kind!(stride_2 [] "64" false "[{carried}]" "{b}"),
+            (_, true) => kind!(stride_2 [] "64" true "[{carried}]" "{b}"),
+        }
+    }};
+}
+
+/// A strip of a plane, or what begins with its first one.
+#[derive(Clone, Copy)]
+struct Strip<'a> {
+    t: &'a Planes,
+    constants: &'a Constants,
+    /// `[bias][3][3]`
+    weights: *const f32,
+    /// The middle column of its first window, in the first row of the image.
+    x: *const f32,
+    /// Its first output.
+    out: *mut f32,
+}
+
+impl Strip<'_> {
+    /// The strip from column `x` of the outputs on.
+    fn from(&self, x: usize, stride: usize) -> Self {
+        Strip { x: self.x.wrapping_add(x * stride), out: self.out.wrapping_add(x), ..*self }
+    }
+
+    /// Those of output rows that follow each other, in rows inside the image.
+    fn steps(&self, x: *const f32, out: *mut f32, outputs: usize) -> Steps {
+        let row = self.t.in_row * size_of::<f32>();
+        let out_step = self.t.out_row * size_of::<f32>();
+        Steps { x, step: row, row, out, out_step, outputs }
+    }
+
+    /// The last rows of output row `y` alone, zeros in place of those outside the image.
+    fn one<const S: usize>(&self, y: isize, zeros: *const f32, out: *mut f32) -> Steps {
+        let row = |y: isize| self.t.row(self.x, y).unwrap_or(zeros);
+        let end = self.t.first + y * S as isize + 3 - S as isize;
+        let x = row(end);
+        let distance = (row(end + S as isize - 1) as usize).wrapping_sub(x as usize);
+        Steps { x, step: 0, row: distance, out, out_step: 0, outputs: 1 }
+    }
+
+    /// All rows of the strip, from the first to the last, and of that in the `planes - 1` next planes.
+    ///
+    /// # Safety
+    /// As [`micro`].
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn down<const S: usize, const CLAMP: bool, const AT: u8>(self, rows: &Rows, planes: usize) {
+        let t = self.t;
+        let row = t.in_row * size_of::<f32>();
+        // Of outputs that are not wanted, or not whole.
+        let mut aside = [0.0; LANES];
+        let zeros = ZEROS.as_ptr().wrapping_add(1);
+        let mut strip = self;
+        for _ in 0..planes {
+            // SAFETY: as the caller promises; columns outside the image are masked.
+            unsafe {
+                let (filter, bias) = filter(strip.weights);
+                let (mut a, mut b) = (bias, bias);
+                if let Some(from) = rows.begin_x {
+                    let mut steps = strip.steps(strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
+                    (steps.step, steps.out_step) = (row, 0);
+                    add_down!(strip filter bias a b; steps);
+                } else {
+                    for y in -rows.begin..0 {
+                        add_down!(strip filter bias a b; strip.one::<S>(y, zeros, aside.as_mut_ptr()));
+                    }
+                }
+                let mut y = 0;
+                while y < t.rows {
+                    let out = strip.out.wrapping_add(y * t.out_row);
+                    if y == rows.first && rows.inside > 0 {
+                        let mut steps = strip.steps(strip.x.wrapping_add(rows.inside_x), out, rows.inside);
+                        steps.step *= S;
+                        add_down!(strip filter bias a b; steps);
+                        y += rows.inside;
+                    } else if S == 1 && y < rows.whole && t.end(y, S) >= t.h as isize {
+                        _mm256_storeu_ps(out, strip.clamp::<CLAMP>(b));
+                        (a, b) = (bias, a);
+                        y += 1;
+                    } else {
+                        let whole = y < rows.whole;
+                        let steps = strip.one::<S>(y as isize, zeros, if whole { out } else { aside.as_mut_ptr() });
+                        add_down!(strip filter bias a b; steps);
+                        if !whole {
+                            F32x8::load(aside.as_ptr()).store_first(out, t.ow);
+                        }
+                        y += 1;
+                    }
+                }
+            }
+            strip.weights = strip.weights.wrapping_add(10);
+            strip.x = strip.x.wrapping_add(t.in_plane);
+            strip.out = strip.out.wrapping_add(t.out_plane);
+        }
+    }
+
+    /// All rows of the plane, one after the other from left to right.
+    ///
+    /// # Safety
+    /// As [`micro`]; a row has more outputs than a vector, and there is place for the carried sums of a row and for a row of zeros.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn along<const S: usize, const CLAMP: bool>(self, rows: &Rows) {
+        let (strip, t) = (self, self.t);
+        let last = t.ow - LANES;
+        let between = (last - 1) / LANES;
+        let back = (between + 1) * LANES - last;
+        // SAFETY: as the caller promises; columns outside the image are masked.
+        unsafe {
+            let (filter, bias) = filter(strip.weights);
+            let (mut a, mut b) = (bias, bias);
+            for n in 0..(between + 2) * (3 - S) {
+                _mm256_store_ps(t.carried.add(n * LANES), bias);
+            }
+            for y in -rows.begin..t.rows as isize {
+                // What comes before the first output row is written there, and overwritten.
+                let out = strip.out.wrapping_add(y.max(0) as usize * t.out_row);
+                let steps = Steps { outputs: between, ..strip.one::<S>(y, t.zeros, out) };
+                add_along!(strip filter bias a b; steps, t.carried, back);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The CPU has AVX2.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn clamp<const CLAMP: bool>(&self, x: __m256) -> __m256 {
+        let [lo, hi] = &self.constants.clamp;
+        // SAFETY: as the caller promises.
+        unsafe {
+            if CLAMP {
+                _mm256_min_ps(_mm256_load_ps(hi.as_ptr()), _mm256_max_ps(_mm256_load_ps(lo.as_ptr()), x))
+            } else {
+                x
+            }
+        }
+    }
+}
