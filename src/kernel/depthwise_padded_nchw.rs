@@ -39,7 +39,7 @@
 //! took 0.93 to 1.12 times as long on maps 14 wide and more, half as long again on 7. NEON, whose four lanes leave none empty, goes
 //! down planes without a copy (`depthwise_planes_nchw`); what a cache gives does not show in an emulator.
 //!
-//! With AVX2, 3x3 kernels padded by half of themselves take strips of the image itself instead ([`super::depthwise_strip_nchw`]), in 0.5 to
+//! With AVX2, 3x3 kernels padded by a column or none take strips of the image itself instead ([`super::depthwise_strip_nchw`]), in 0.5 to
 //! 0.75 times the time.
 //!
 //! Measured 2026-11-28, one Zen 3 core (49.8 GMAC/s), AVX2, percent of peak: 3x3 stride 1 54, 51, 49, 40 and 30 on maps 112, 56, 28,

@@ -53,8 +53,10 @@ use core::ops::Range;
 /// Rows of some planes for the micro-kernel.
 pub(crate) struct Planes {
     pub planes: usize,
-    /// The image's first row, rows and columns, the distances between rows and planes.
+    /// The image's first row, from the middle column of the first window on; the number of that column, of rows and of columns; the
+    /// distances between rows and planes.
     pub input: *const f32,
+    pub column: usize,
     pub h: usize,
     pub w: usize,
     pub in_row: usize,
@@ -71,7 +73,7 @@ pub(crate) struct Planes {
     pub own: usize,
     /// Whether the last output's window reaches a column beyond the image.
     pub beyond: bool,
-    /// Whether rows and planes follow each other without gaps, a vector and more, and whether the last plane is the input's last one.
+    /// Whether rows and planes follow each other without gaps, two vectors and more, and whether the last plane is the input's last one.
     pub dense: bool,
     pub ends: bool,
     /// Place for the sums carried along a row, `(3 - S) * LANES` for each of its strips, and a row outside of the image; null if strips are
@@ -126,7 +128,7 @@ impl Planes {
         }
     }
 
-    /// Whether a vector after the last row of a plane may be read.
+    /// Whether two vectors after the last row of a plane may be read.
     pub(crate) fn followed(&self, plane: usize) -> bool {
         self.dense && !(self.ends && plane + 1 == self.planes)
     }
@@ -183,8 +185,8 @@ impl Algorithm for DepthwiseStripNchw {
             Some("computes depthwise convolution with multiplier 1")
         } else if p.ow < self.lanes / 2 {
             Some("computes rows of half a vector or more")
-        } else if p.shape.padding.left != 1 || self.beyond(p) > 1 || self.stride == 1 && self.beyond(p) < 1 {
-            Some("computes windows that reach a column beyond the image")
+        } else if p.shape.padding.left > 1 || self.beyond(p) > 1 {
+            Some("computes windows that reach no more than a column beyond the image")
         } else {
             p.differs_from(3, self.stride)
         }
@@ -252,11 +254,14 @@ impl DepthwiseStripNchw {
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
         let dense_inputs = i.row == s.w && i.channel == s.h * s.w && (s.n == 1 || i.image == s.groups * i.channel);
         let dense_outputs = o.row == p.ow && (planes.len() == 1 || o.channel == p.oh * p.ow);
-        // SAFETY: as the caller promises. Columns of strips are counted from the middle of a window, which is inside the image.
+        // Columns of strips are counted from the middle of a window, which is inside the image.
+        let column = 1 - s.padding.left;
+        // SAFETY: as the caller promises.
         unsafe {
             (self.micro)(&Planes {
                 planes: planes.len(),
-                input: job.input.add(image * i.image + planes.start * i.channel),
+                input: job.input.add(image * i.image + planes.start * i.channel + column),
+                column,
                 h: s.h,
                 w: s.w,
                 in_row: i.row,
@@ -269,7 +274,7 @@ impl DepthwiseStripNchw {
                 ow: p.ow,
                 own: if dense_outputs { planes.len() * rows.len() * p.ow } else { 0 },
                 beyond: self.beyond(p) > 0,
-                dense: dense_inputs && s.h * s.w >= self.lanes,
+                dense: dense_inputs && s.h * s.w >= 2 * self.lanes,
                 ends: planes.end == s.groups && image + 1 == s.n,
                 carried: if p.ow < self.along { core::ptr::null_mut() } else { self.sums(job) },
                 // It begins with a column before the first.

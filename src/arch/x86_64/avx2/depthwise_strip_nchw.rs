@@ -48,9 +48,11 @@ struct Constants {
 
 impl Constants {
     fn new<const S: usize>(t: &Planes) -> Self {
-        // Of the vector from column `from` on, the lanes inside the image.
-        let mask =
-            |from: isize| core::array::from_fn(|lane| -i32::from((0..t.w as isize).contains(&(from + lane as isize))));
+        // Of the vector `from` columns after the first window's middle one, the lanes inside the image.
+        let mask = |from: isize| {
+            let inside = |lane| (0..t.w as isize).contains(&(t.column as isize + from + lane as isize));
+            core::array::from_fn(|lane| -i32::from(inside(lane)))
+        };
         let last = (t.ow.saturating_sub(LANES) * S) as isize;
         Constants {
             left: mask(-1),
@@ -107,7 +109,7 @@ unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
     unsafe {
         let Some(last) = t.ow.checked_sub(LANES) else {
             // What follows a row belongs to outputs beyond its end, but for the last window's column in a first vector.
-            let readable = |plane: usize| t.followed(plane) && (S == 1 || t.w >= LANES);
+            let readable = |plane: usize| t.followed(plane) && (S == 1 || t.w >= t.column + LANES);
             let alike = |&plane: &usize| readable(plane) && t.whole(plane, LANES) == t.rows;
             let count = (0..t.planes).rev().find(alike).map_or(0, |plane| plane + 1);
             if beyond {
