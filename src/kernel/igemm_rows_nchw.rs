@@ -144,7 +144,18 @@ pub(crate) unsafe fn split<V: Vector>(t: &Split) {
                 V::zero().store_first(t.to.add(phase + i), (t.len - i).min(V::LANES));
             }
         }
-        let mut j = 0;
+        // Whole vectors of both phases, for which nothing is to be asked.
+        let room = t.len - even_first.max(odd_first).min(t.len);
+        let whole = (t.w / 2).min(room) / V::LANES * V::LANES;
+        let (mut from, mut to) = (t.from, [t.to.wrapping_add(even + even_first), t.to.wrapping_add(odd + odd_first)]);
+        for _ in 0..whole / V::LANES {
+            let (x, y) = V::load(from).deinterleave(V::load(from.add(V::LANES)));
+            x.store(to[0]);
+            y.store(to[1]);
+            from = from.add(2 * V::LANES);
+            to = to.map(|to| to.wrapping_add(V::LANES));
+        }
+        let mut j = whole;
         while even_first + j < t.len || odd_first + j < t.len {
             let (low, high) = (columns::<V>(t, 2 * j), columns::<V>(t, 2 * j + V::LANES));
             let (x, y) = low.deinterleave(high);
