@@ -122,11 +122,10 @@ unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
             }
             return;
         };
-        if last == 0 && beyond {
-            return strip(0).down::<S, CLAMP, { at::BOTH }>(&all, t.planes);
-        }
-        if last == 0 {
-            return strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, t.planes);
+        match (last, beyond) {
+            (0, true) => return strip(0).down::<S, CLAMP, { at::BOTH }>(&all, t.planes),
+            (0, false) => return strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, t.planes),
+            _ => {}
         }
         for strip in (0..t.planes).map(strip) {
             if !t.carried.is_null() {
@@ -150,6 +149,7 @@ unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
 
 /// Loads a vector of a row: all of it; or the columns inside the image, whose mask is in a register, or at an offset in
 /// [`Constants`], from where the vector's own register takes it.
+#[rustfmt::skip]
 macro_rules! vector {
     ($to:literal $from:expr; all) => {
         concat!("vmovups {", $to, "}, ", $from, "\n")
@@ -159,54 +159,39 @@ macro_rules! vector {
     };
     ($to:literal $from:expr; at $mask:literal) => {
         concat!(
-            "vmovaps {",
-            $to,
-            "}, [{constants} + ",
-            $mask,
-            "]\n",
-            "vmaskmovps {",
-            $to,
-            "}, {",
-            $to,
-            "}, ",
-            $from,
-            "\n"
+            "vmovaps {", $to, "}, [{constants} + ", $mask, "]\n",
+            "vmaskmovps {", $to, "}, {", $to, "}, ", $from, "\n"
         )
     };
 }
 
 /// `sum` = what a row adds with the weights of a kernel row.
+#[rustfmt::skip]
 macro_rules! sum {
     ($w0:literal $w1:literal $w2:literal) => {
         concat!(
-            "vmulps {sum}, {left}, {",
-            $w0,
-            "}\n",
-            "vfmadd231ps {sum}, {",
-            $w1,
-            "}, {middle}\n",
-            "vfmadd231ps {sum}, {right}, {",
-            $w2,
-            "}\n"
+            "vmulps {sum}, {left}, {", $w0, "}\n",
+            "vfmadd231ps {sum}, {", $w1, "}, {middle}\n",
+            "vfmadd231ps {sum}, {right}, {", $w2, "}\n"
         )
     };
 }
 
 /// The bias and what a row adds to the output row that begins with it, which is carried on. `left` is lost.
+#[rustfmt::skip]
 macro_rules! begin {
     ($carry:tt) => {
         concat!(
             "vfmadd213ps {left}, {w0}, [{bias}]\n",
             "vfmadd231ps {left}, {w1}, {middle}\n",
             "vfmadd231ps {left}, {right}, {w2}\n",
-            "vmovaps ",
-            $carry,
-            ", {left}\n"
+            "vmovaps ", $carry, ", {left}\n"
         )
     };
 }
 
 /// Stores `sum`, which is complete; a NaN stays one. With a clamp, `free` is lost.
+#[rustfmt::skip]
 macro_rules! end {
     (false $free:literal) => {
         "vmovups [{out}], {sum}\n"
@@ -431,14 +416,14 @@ impl Strip<'_> {
         Strip { x: self.x.wrapping_add(x * stride), out: self.out.wrapping_add(x), ..*self }
     }
 
-    /// Those of output rows that follow each other, in rows inside the image.
+    /// As many output rows as there are, whose last rows are inside the image, the first of them at `x`.
     fn steps(&self, x: *const f32, out: *mut f32, outputs: usize) -> Steps {
         let row = self.t.in_row * size_of::<f32>();
         let out_step = self.t.out_row * size_of::<f32>();
         Steps { x, step: row, row, out, out_step, outputs }
     }
 
-    /// The last rows of output row `y` alone, zeros in place of those outside the image.
+    /// Output row `y` alone, zeros in place of rows outside the image.
     fn one<const S: usize>(&self, y: isize, zeros: *const f32, out: *mut f32) -> Steps {
         let row = |y: isize| self.t.row(self.x, y).unwrap_or(zeros);
         let end = self.t.first + y * S as isize + 3 - S as isize;
@@ -463,6 +448,7 @@ impl Strip<'_> {
             // SAFETY: as the caller promises; columns outside the image are masked.
             unsafe {
                 let (filter, bias) = filter(strip.weights);
+                // The sums carried: with stride 1 of the output row that ends with the next input row, `b`, and of the one after it.
                 let (mut a, mut b) = (bias, bias);
                 if let Some(from) = rows.begin_x {
                     let mut steps = strip.steps(strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
