@@ -113,36 +113,28 @@ unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
             let alike = |&plane: &usize| readable(plane) && t.whole(plane, LANES) == t.rows;
             let count = (0..t.planes).rev().find(alike).map_or(0, |plane| plane + 1);
             if beyond {
-                strip(0).down::<S, CLAMP, { at::BOTH }>(&all, count);
+                strip(0).one_by_one::<S, CLAMP, { at::BOTH }>(&all, count);
             } else {
-                strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, count);
+                strip(0).one_by_one::<S, CLAMP, { at::BEGIN }>(&all, count);
             }
             for plane in count..t.planes {
-                strip(plane).down::<S, CLAMP, { at::NARROW }>(&t.rows_of(S, t.whole(plane, LANES)), 1);
+                strip(plane).one_by_one::<S, CLAMP, { at::NARROW }>(&t.rows_of(S, t.whole(plane, LANES)), 1);
             }
             return;
         };
         match (last, beyond) {
-            (0, true) => return strip(0).down::<S, CLAMP, { at::BOTH }>(&all, t.planes),
-            (0, false) => return strip(0).down::<S, CLAMP, { at::BEGIN }>(&all, t.planes),
+            (0, true) => return strip(0).one_by_one::<S, CLAMP, { at::BOTH }>(&all, t.planes),
+            (0, false) => return strip(0).one_by_one::<S, CLAMP, { at::BEGIN }>(&all, t.planes),
             _ => {}
         }
-        for strip in (0..t.planes).map(strip) {
-            if !t.carried.is_null() {
+        if !t.carried.is_null() {
+            for strip in (0..t.planes).map(strip) {
                 strip.along::<S, CLAMP>(&all);
-                continue;
             }
-            strip.down::<S, CLAMP, { at::BEGIN }>(&all, 1);
-            let mut x = LANES;
-            while x < last {
-                strip.from(x, S).down::<S, CLAMP, { at::MIDDLE }>(&all, 1);
-                x += LANES;
-            }
-            if beyond {
-                strip.from(last, S).down::<S, CLAMP, { at::END }>(&all, 1);
-            } else {
-                strip.from(last, S).down::<S, CLAMP, { at::MIDDLE }>(&all, 1);
-            }
+        } else if beyond {
+            strip(0).side_by_side::<S, CLAMP, true>(&all, t.planes);
+        } else {
+            strip(0).side_by_side::<S, CLAMP, false>(&all, t.planes);
         }
     }
 }
@@ -317,10 +309,10 @@ macro_rules! rows {
 
 /// Adds the rows that outputs of a strip end with, and writes what is complete.
 macro_rules! add_down {
-    ($strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:expr) => {{
+    ($at:expr; $strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:expr) => {{
         let steps = $steps;
         let Constants { left, last, .. } = $strip.constants;
-        let mask = _mm256_load_ps(if AT == at::END { last } else { left }.as_ptr().cast());
+        let mask = _mm256_load_ps(if $at == at::END { last } else { left }.as_ptr().cast());
         macro_rules! code {
             ($code:expr) => {
                 rows!($strip $filter $bias $a $b; [
@@ -338,7 +330,7 @@ macro_rules! add_down {
         }
         macro_rules! kind {
             ($stride:ident $middle:tt $clamp:tt) => {
-                match AT {
+                match $at {
                     at::MIDDLE => code!($stride!($clamp "{a}" "{b}"; [all] $middle [all])),
                     at::BEGIN => code!($stride!($clamp "{a}" "{b}"; [kept] $middle [all])),
                     at::END => code!($stride!($clamp "{a}" "{b}"; [all] $middle [kept])),
@@ -352,6 +344,49 @@ macro_rules! add_down {
             (1, true) => kind!(stride_1 [all] true),
             (_, false) => kind!(stride_2 [] false),
             (_, true) => kind!(stride_2 [] true),
+        }
+    }};
+}
+
+/// Computes all rows of a strip, from the first to the last.
+macro_rules! down {
+    ($at:expr; $strip:ident $filter:ident $bias:ident; $rows:expr) => {{
+        let (t, rows): (&Planes, &Rows) = ($strip.t, $rows);
+        // Of outputs that are not wanted, or not whole.
+        let mut aside = [0.0; LANES];
+        let zeros = ZEROS.as_ptr().wrapping_add(1);
+        // The sums carried: with stride 1 of the output row that ends with the next input row, `b`, and of the one after it.
+        let (mut a, mut b) = ($bias, $bias);
+        if let Some(from) = rows.begin_x {
+            let mut steps = $strip.steps($strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
+            steps.out_step = 0;
+            add_down!($at; $strip $filter $bias a b; steps);
+        } else {
+            for y in -rows.begin..0 {
+                add_down!($at; $strip $filter $bias a b; $strip.one::<S>(y, zeros, aside.as_mut_ptr()));
+            }
+        }
+        let mut y = 0;
+        while y < t.rows {
+            let out = $strip.out.wrapping_add(y * t.out_row);
+            if y == rows.first && rows.inside > 0 {
+                let mut steps = $strip.steps($strip.x.wrapping_add(rows.inside_x), out, rows.inside);
+                steps.step *= S;
+                add_down!($at; $strip $filter $bias a b; steps);
+                y += rows.inside;
+            } else if S == 1 && y < rows.whole && t.end(y, S) >= t.h as isize {
+                _mm256_storeu_ps(out, $strip.clamp::<CLAMP>(b));
+                (a, b) = ($bias, a);
+                y += 1;
+            } else {
+                let whole = y < rows.whole;
+                let steps = $strip.one::<S>(y as isize, zeros, if whole { out } else { aside.as_mut_ptr() });
+                add_down!($at; $strip $filter $bias a b; steps);
+                if !whole {
+                    F32x8::load(aside.as_ptr()).store_first(out, t.ow);
+                }
+                y += 1;
+            }
         }
     }};
 }
@@ -432,59 +467,55 @@ impl Strip<'_> {
         Steps { x, step: 0, row: distance, out, out_step: 0, outputs: 1 }
     }
 
-    /// All rows of the strip, from the first to the last, and of that in the `planes - 1` next planes.
+    /// The same strip of the next plane.
+    fn next(&self) -> Self {
+        let t = self.t;
+        let (x, out) = (self.x.wrapping_add(t.in_plane), self.out.wrapping_add(t.out_plane));
+        Strip { weights: self.weights.wrapping_add(10), x, out, ..*self }
+    }
+
+    /// Planes whose rows are one strip.
     ///
     /// # Safety
     /// As [`micro`].
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn down<const S: usize, const CLAMP: bool, const AT: u8>(self, rows: &Rows, planes: usize) {
-        let t = self.t;
-        let row = t.in_row * size_of::<f32>();
-        // Of outputs that are not wanted, or not whole.
-        let mut aside = [0.0; LANES];
-        let zeros = ZEROS.as_ptr().wrapping_add(1);
+    unsafe fn one_by_one<const S: usize, const CLAMP: bool, const AT: u8>(self, rows: &Rows, planes: usize) {
         let mut strip = self;
         for _ in 0..planes {
             // SAFETY: as the caller promises; columns outside the image are masked.
             unsafe {
                 let (filter, bias) = filter(strip.weights);
-                // The sums carried: with stride 1 of the output row that ends with the next input row, `b`, and of the one after it.
-                let (mut a, mut b) = (bias, bias);
-                if let Some(from) = rows.begin_x {
-                    let mut steps = strip.steps(strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
-                    (steps.step, steps.out_step) = (row, 0);
-                    add_down!(strip filter bias a b; steps);
-                } else {
-                    for y in -rows.begin..0 {
-                        add_down!(strip filter bias a b; strip.one::<S>(y, zeros, aside.as_mut_ptr()));
-                    }
+                down!(AT; strip filter bias; rows);
+            }
+            strip = strip.next();
+        }
+    }
+
+    /// Planes of several strips, one after the other. `BEYOND`: the last window reaches a column beyond the image.
+    ///
+    /// # Safety
+    /// As [`micro`]; a row has more outputs than a vector.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn side_by_side<const S: usize, const CLAMP: bool, const BEYOND: bool>(self, rows: &Rows, planes: usize) {
+        let last = self.t.ow - LANES;
+        let mut first = self;
+        for _ in 0..planes {
+            // SAFETY: as the caller promises; columns outside the image are masked.
+            unsafe {
+                let (filter, bias) = filter(first.weights);
+                down!(at::BEGIN; first filter bias; rows);
+                let mut x = LANES;
+                while x < last || !BEYOND && x < last + LANES {
+                    let strip = first.from(x.min(last), S);
+                    down!(at::MIDDLE; strip filter bias; rows);
+                    x += LANES;
                 }
-                let mut y = 0;
-                while y < t.rows {
-                    let out = strip.out.wrapping_add(y * t.out_row);
-                    if y == rows.first && rows.inside > 0 {
-                        let mut steps = strip.steps(strip.x.wrapping_add(rows.inside_x), out, rows.inside);
-                        steps.step *= S;
-                        add_down!(strip filter bias a b; steps);
-                        y += rows.inside;
-                    } else if S == 1 && y < rows.whole && t.end(y, S) >= t.h as isize {
-                        _mm256_storeu_ps(out, strip.clamp::<CLAMP>(b));
-                        (a, b) = (bias, a);
-                        y += 1;
-                    } else {
-                        let whole = y < rows.whole;
-                        let steps = strip.one::<S>(y as isize, zeros, if whole { out } else { aside.as_mut_ptr() });
-                        add_down!(strip filter bias a b; steps);
-                        if !whole {
-                            F32x8::load(aside.as_ptr()).store_first(out, t.ow);
-                        }
-                        y += 1;
-                    }
+                if BEYOND {
+                    let strip = first.from(last, S);
+                    down!(at::END; strip filter bias; rows);
                 }
             }
-            strip.weights = strip.weights.wrapping_add(10);
-            strip.x = strip.x.wrapping_add(t.in_plane);
-            strip.out = strip.out.wrapping_add(t.out_plane);
+            first = first.next();
         }
     }
 
