@@ -19,9 +19,9 @@
 //! What an input row adds is summed by itself: three multiply-adds follow each other, where nine for one output would keep more
 //! of them waiting than a core can have under way. Additions have units of their own beside those that multiply.
 //!
-//! Down a strip, a map of up to 14 columns stays in the first cache between its strips. Of a wide one from a further cache, rows are what
-//! prefetchers follow: 3x3 on 112 x 112 x 32 takes 82 us along rows, 100 down strips, with stride 2 on 56 x 56 x 128 46 and 54; but
-//! 28 x 28 x 192 45 and 39, since each row begins and ends for few strips.
+//! Down strips, a map of up to 28 columns stays in the first cache from one strip to the next, and weights in registers. Of a wide one from a
+//! further cache, rows are what prefetchers follow: 3x3 on 112 x 112 x 32 takes 82 us along rows, 100 down strips, with stride 2 on
+//! 56 x 56 x 128 46 and 52; but 28 x 28 x 192 45 and 38, since each row begins and ends for few strips.
 //!
 //! Rows above and below the image are left out or zeros. Columns before and after a row are masked. The last strip is
 //! moved back to where it ends with the row, over outputs that are computed twice; a row of less than a vector is stored whole where the
@@ -42,8 +42,8 @@
 //! strip; with stride 2 columns parted once per output, by twelve multiply-adds on columns in turn in place of nine (no change);
 //! the middle column as an operand in memory (a fifth slower on 14 x 14: askew loads).
 //!
-//! Measured 2026-11-30, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 on maps 112, 56, 28, 14, 8 and 7 wide 85, 80, 67, 65, 70
-//! and 57; stride 2 from 112, 56, 28, 16 and 14 wide 41, 38, 34, 43 and 36.
+//! Measured 2026-11-30, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 on maps 112, 56, 28, 14, 8 and 7 wide 85, 79, 68, 67, 68
+//! and 56; stride 2 from 112, 56, 28, 16 and 14 wide 41, 38, 36, 42 and 36.
 
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};

@@ -17,7 +17,7 @@ pub(super) static K3S1: DepthwiseStripNchw =
 
 /// Stride 2: 8 pixels.
 pub(super) static K3S2: DepthwiseStripNchw =
-    DepthwiseStripNchw { lanes: LANES, stride: 2, least_columns: 4, along: 18, micro: micro::<2> };
+    DepthwiseStripNchw { lanes: LANES, stride: 2, least_columns: 4, along: 20, micro: micro::<2> };
 
 /// Pixels of a strip.
 const LANES: usize = 8;
