@@ -2,7 +2,7 @@
 //!
 //! Nine weights, three columns, a sum, two that are carried and a mask are all sixteen registers; the bias is an operand in memory.
 //! That is why it is assembly: the compiler keeps weights and masks on the stack, whose loads are instructions too, and
-//! instructions are what binds.
+//! instructions are what binds. 3x3 on 7 x 7 x 1024 took 21 us from the same steps in Rust, 15.6 so; with stride 2 on 16 x 16 x 576 24 and 15.
 
 use super::vector::F32x8;
 use crate::kernel::NO_CLAMP;
