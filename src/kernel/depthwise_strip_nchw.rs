@@ -114,7 +114,7 @@ impl Planes {
             begin_x: (stride == 1 && begin > 0 && end <= h).then(|| self.first.max(0) as usize * self.in_row),
             inside: last.min(whole).saturating_sub(first),
             first,
-            inside_x: self.end(first, stride) as usize * self.in_row,
+            inside_x: self.end(first as isize, stride) as usize * self.in_row,
             whole,
         }
     }
@@ -133,9 +133,10 @@ impl Planes {
         self.dense && !(self.ends && plane + 1 == self.planes)
     }
 
-    /// The first of the `stride` input rows that output row `y` ends with.
-    pub(crate) fn end(&self, y: usize, stride: usize) -> isize {
-        self.first + (y * stride + 3 - stride) as isize
+    /// The first of the `stride` input rows that output row `y` ends with; those before row 0 are not wanted.
+    pub(crate) fn end(&self, y: isize, stride: usize) -> isize {
+        let stride = stride as isize;
+        self.first + y * stride + 3 - stride
     }
 
     /// An input row of a plane or a strip that has its first row at `x`, if it is inside the image.
@@ -143,6 +144,9 @@ impl Planes {
         (y >= 0 && (y as usize) < self.h).then(|| x.wrapping_add(y as usize * self.in_row))
     }
 }
+
+/// Floats of a line of the cache.
+const LINE: usize = 16;
 
 /// The algorithm with a tier's micro-kernel for one stride.
 pub(crate) struct DepthwiseStripNchw {
@@ -160,12 +164,7 @@ impl DepthwiseStripNchw {
     fn beyond(&self, p: &Problem) -> isize {
         ((p.ow - 1) * self.stride + 3) as isize - (p.shape.padding.left + p.shape.w) as isize
     }
-}
 
-/// Floats of a line of the cache.
-const LINE: usize = 16;
-
-impl DepthwiseStripNchw {
     /// Floats of the sums that are carried along a row.
     fn carried(&self, p: &Problem) -> usize {
         (3 - self.stride) * p.ow.next_multiple_of(self.lanes)

@@ -358,7 +358,7 @@ macro_rules! down {
         // The sums carried: with stride 1 of the output row that ends with the next input row, `b`, and of the one after it.
         let (mut a, mut b) = ($bias, $bias);
         if let Some(from) = rows.begin_x {
-            let mut steps = $strip.steps($strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
+            let mut steps = $strip.steps::<S>($strip.x.wrapping_add(from), aside.as_mut_ptr(), rows.begin as usize);
             steps.out_step = 0;
             add_down!($at; $strip $filter $bias a b; steps);
         } else {
@@ -370,11 +370,10 @@ macro_rules! down {
         while y < t.rows {
             let out = $strip.out.wrapping_add(y * t.out_row);
             if y == rows.first && rows.inside > 0 {
-                let mut steps = $strip.steps($strip.x.wrapping_add(rows.inside_x), out, rows.inside);
-                steps.step *= S;
+                let steps = $strip.steps::<S>($strip.x.wrapping_add(rows.inside_x), out, rows.inside);
                 add_down!($at; $strip $filter $bias a b; steps);
                 y += rows.inside;
-            } else if S == 1 && y < rows.whole && t.end(y, S) >= t.h as isize {
+            } else if S == 1 && y < rows.whole && t.end(y as isize, S) >= t.h as isize {
                 _mm256_storeu_ps(out, $strip.clamp::<CLAMP>(b));
                 (a, b) = ($bias, a);
                 y += 1;
@@ -451,17 +450,17 @@ impl Strip<'_> {
         Strip { x: self.x.wrapping_add(x * stride), out: self.out.wrapping_add(x), ..*self }
     }
 
-    /// As many output rows as there are, whose last rows are inside the image, the first of them at `x`.
-    fn steps(&self, x: *const f32, out: *mut f32, outputs: usize) -> Steps {
+    /// Output rows that follow each other, whose last rows are inside the image, the first of them at `x`.
+    fn steps<const S: usize>(&self, x: *const f32, out: *mut f32, outputs: usize) -> Steps {
         let row = self.t.in_row * size_of::<f32>();
         let out_step = self.t.out_row * size_of::<f32>();
-        Steps { x, step: row, row, out, out_step, outputs }
+        Steps { x, step: S * row, row, out, out_step, outputs }
     }
 
     /// Output row `y` alone, zeros in place of rows outside the image.
     fn one<const S: usize>(&self, y: isize, zeros: *const f32, out: *mut f32) -> Steps {
         let row = |y: isize| self.t.row(self.x, y).unwrap_or(zeros);
-        let end = self.t.first + y * S as isize + 3 - S as isize;
+        let end = self.t.end(y, S);
         let x = row(end);
         let distance = (row(end + S as isize - 1) as usize).wrapping_sub(x as usize);
         Steps { x, step: 0, row: distance, out, out_step: 0, outputs: 1 }
