@@ -204,12 +204,19 @@ impl Caches {
     /// A plan built on a little core must suit a big one too, so on ARM these stand for all.
     const COMMON: Caches = Caches { l1: 32 << 10, l2: 256 << 10 };
 
-    /// Reads the cache sizes of this CPU where an instruction tells them (x86), else the common ones.
+    /// The cache sizes of this CPU where an instruction tells them (x86), else the common ones.
     pub(crate) fn detect() -> Caches {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(c) = cpuid_caches() {
-            return c;
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        {
+            // Asked once in a process: the answer does not change, and a virtual machine may take 20 us for each question.
+            static CACHES: std::sync::OnceLock<Caches> = std::sync::OnceLock::new();
+            *CACHES.get_or_init(|| cpuid_caches().unwrap_or(Caches::COMMON))
         }
+        #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+        {
+            cpuid_caches().unwrap_or(Caches::COMMON)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
         Caches::COMMON
     }
 }
@@ -241,7 +248,6 @@ fn cpuid_caches() -> Option<Caches> {
             found[level - 1] = field(r.ebx, 0, 12) * field(r.ebx, 12, 10) * field(r.ebx, 22, 10) * (r.ecx as usize + 1);
         }
         if found[0] > 0 && found[1] > 0 {
-            // A virtual machine takes a microsecond or two for each question.
             break;
         }
     }

@@ -55,11 +55,11 @@ where
         for ky in 0..kh {
             let row = source(y, shape.stride[0], ky, shape.dilation[0], shape.padding.top, shape.h);
             for kx in 0..kw {
-                let column = source(x, shape.stride[1], kx, shape.dilation[1], shape.padding.left, shape.w);
+                let pixel = row.zip(source(x, shape.stride[1], kx, shape.dilation[1], shape.padding.left, shape.w));
                 for i in 0..group_in {
-                    let value = match (row, column) {
-                        (Some(row), Some(column)) => input.at(n, row, column, first + i),
-                        _ => T::zero(),
+                    let value = match pixel {
+                        Some((row, column)) => input.at(n, row, column, first + i),
+                        None => T::zero(),
                     };
                     sum = sum + weights[((o * group_in + i) * kh + ky) * kw + kx] * value;
                 }

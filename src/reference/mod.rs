@@ -47,6 +47,7 @@ fn check_size(argument: &'static str, found: usize, expected: usize) -> Result<(
 }
 
 /// The row (or column) that tap `k` of output `o` reads, or `None` in the padding.
+#[inline]
 fn source(o: usize, stride: usize, k: usize, dilation: usize, before: usize, len: usize) -> Option<usize> {
     (o * stride + k * dilation).checked_sub(before).filter(|&i| i < len)
 }

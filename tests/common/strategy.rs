@@ -6,6 +6,8 @@ use lightconv::{Activation, Conv2dShape, Epilogue, Layout, Padding, Residual};
 use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 /// This many cases. The seed is fixed, so that a failure in one place can be seen in another; set `PROPTEST_RNG_SEED` for
 /// others.
@@ -29,7 +31,7 @@ pub fn runner(cases: u32) -> TestRunner {
 }
 
 /// Kinds of convolution, as light networks use them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     Standard,
     Pointwise,
@@ -231,11 +233,11 @@ fn shapes(family: Family, lanes: usize, budget: u64) -> impl Strategy<Value = Co
     prop_oneof![5 => shape(family, lanes, budget), 1 => large]
 }
 
-/// A case of a family that the kernel takes.
-fn case_of(family: Family, layout: Layout, lanes: usize, budget: u64) -> impl Strategy<Value = Case> {
+/// A case of these shapes.
+fn case_of(shapes: impl Strategy<Value = Conv2dShape>, layout: Layout) -> impl Strategy<Value = Case> {
     let epilogue = (activation(), residual()).prop_map(|(a, r)| Epilogue::activation(a).with_residual(r));
     let places = (placement(), placement(), placement());
-    (shapes(family, lanes, budget), epilogue, any::<bool>(), places, 1..=4usize, any::<u64>()).prop_map(
+    (shapes, epilogue, any::<bool>(), places, 1..=4usize, any::<u64>()).prop_map(
         move |(shape, epilogue, bias, (input, output, residual), parts, seed)| Case {
             shape,
             layout,
@@ -252,25 +254,36 @@ fn case_of(family: Family, layout: Layout, lanes: usize, budget: u64) -> impl St
 
 /// Cases of any family.
 pub fn any_case(layout: Layout, lanes: usize, budget: u64) -> BoxedStrategy<Case> {
-    Union::new(FAMILIES.map(|f| case_of(f, layout, lanes, budget).boxed())).boxed()
+    case_of(Union::new(FAMILIES.map(|f| shapes(f, lanes, budget).boxed())), layout).boxed()
 }
 
-/// Cases that a row accepts, steered to the families of which it accepts any.
+/// Shapes of a family, to see how many of them a row accepts.
+fn probes(family: Family, lanes: usize, budget: u64) -> Arc<[Conv2dShape]> {
+    type Made = BTreeMap<(Family, usize, u64), Arc<[Conv2dShape]>>;
+    // They are the same for all rows, and drawing them takes longer than asking a row.
+    static MADE: Mutex<Made> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    let draw = || {
+        let strategy = shape(family, lanes, budget);
+        let mut probe = runner(1);
+        (0..400).map(|_| strategy.new_tree(&mut probe).expect("no filters").current()).collect()
+    };
+    made.entry((family, lanes, budget)).or_insert_with(draw).clone()
+}
+
+/// Cases that a row accepts: families as often as it accepts their shapes.
 ///
 /// # Panics
 /// A row that accepts nothing: it is dead, or the families above are too few.
 pub fn accepted_cases(row: &'static Kernel, budget: u64) -> BoxedStrategy<Case> {
-    let mut probe = runner(1);
-    let accepts = |s: &Conv2dShape| row.refuses(s).is_none();
-    let mut families = Vec::new();
-    for family in FAMILIES {
-        let strategy = shape(family, row.lanes(), budget);
-        let accepted =
-            (0..400).filter(|_| accepts(&strategy.new_tree(&mut probe).expect("no filters").current())).count();
-        if accepted > 0 {
-            families.push(case_of(family, row.layout(), row.lanes(), budget).boxed());
-        }
-    }
+    let accepts = move |s: &Conv2dShape| row.refuses(s).is_none();
+    let weighted = |family| {
+        let accepted = probes(family, row.lanes(), budget).iter().filter(|s| accepts(s)).count();
+        // Of shapes, which are drawn anew until one is accepted, not of whole cases.
+        let shapes = shapes(family, row.lanes(), budget).prop_filter("refused by the row", accepts);
+        (accepted > 0).then(|| (accepted as u32, shapes.boxed()))
+    };
+    let families: Vec<_> = FAMILIES.into_iter().filter_map(weighted).collect();
     assert!(!families.is_empty(), "{} accepts no shape of any family", row.name());
-    Union::new(families).prop_filter("refused by the row", move |c| accepts(&c.shape)).boxed()
+    case_of(Union::new_weighted(families), row.layout()).boxed()
 }
