@@ -241,6 +241,14 @@ impl<'a, T> View<'a, T> {
         T: Copy,
     {
         assert!(n < self.dims().n && y < self.dims().h && x < self.dims().w && c < self.dims().c);
+        self.get(n, y, x, c)
+    }
+
+    /// [`View::at`] of an element that is known to be inside the tensor.
+    pub(crate) fn get(&self, n: usize, y: usize, x: usize, c: usize) -> T
+    where
+        T: Copy,
+    {
         self.data[self.extent.index(n, y, x, c)]
     }
 }
