@@ -212,11 +212,24 @@ impl Line {
     }
 }
 
+/// Groups that there are micro-kernels for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Groups {
+    /// One channel each: depthwise.
+    Channels,
+    /// Any that fit into a vector, by those of [`super::grouped_nhwc`].
+    Any,
+    /// Those that leave room for another in a vector, likewise.
+    Narrow,
+    /// Those whose outputs fill a vector: [`super::grouped_nhwc::whole`].
+    Whole,
+}
+
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
 pub(crate) struct DepthwiseNhwc {
     pub lanes: usize,
-    /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
-    pub grouped: bool,
+    /// Which groups the micro-kernels are for.
+    pub groups: Groups,
     /// Whether the last vector of channels begins where it ends with the last channel, if there is a whole one.
     pub overlaps: bool,
     /// Whether a row has the same bits by itself as in a block, so that threads may share rows; else they share blocks.
@@ -258,7 +271,7 @@ impl DepthwiseNhwc {
     /// What most kernels have in common: those for any kernel size, one row at a time.
     pub(crate) const COMMON: DepthwiseNhwc = DepthwiseNhwc {
         lanes: 1,
-        grouped: false,
+        groups: Groups::Channels,
         overlaps: true,
         shares_rows: true,
         rings: true,
@@ -328,10 +341,12 @@ impl DepthwiseNhwc {
         for width in widths.iter().skip_while(|w| w.pixels > most) {
             let tiles = ow.div_ceil(width.pixels);
             // Narrower ones are no fewer tiles.
-            if ow + 2 * tiles >= best.0 {
+            if 2 * ow + 4 * tiles >= best.0 {
                 break;
             }
-            let cost = tiles * (width.pixels + 2);
+            // In half pixels. Up to eight sums that take one scalar each wait for themselves.
+            let waits = if self.groups == Groups::Whole { width.pixels + 9 } else { 0 };
+            let cost = tiles * (4 + (2 * width.pixels).max(waits));
             if cost < best.0 {
                 best = (cost, width);
             }
@@ -339,14 +354,19 @@ impl DepthwiseNhwc {
         best.1
     }
 
+    /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
+    fn grouped(&self) -> bool {
+        self.groups != Groups::Channels
+    }
+
     /// Groups that lie side by side in a vector.
-    fn groups(&self, p: &Problem) -> usize {
+    fn side_by_side(&self, p: &Problem) -> usize {
         self.lanes / p.cg_in.max(p.cg_out)
     }
 
     /// Output channels of a vector, and vectors of a pixel.
     fn vectors(&self, p: &Problem) -> (usize, usize) {
-        let block_out = self.groups(p) * p.cg_out;
+        let block_out = self.side_by_side(p) * p.cg_out;
         (block_out, p.shape.c_out.div_ceil(block_out))
     }
 
@@ -394,10 +414,14 @@ impl Algorithm for DepthwiseNhwc {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
         if p.layout != Layout::Nhwc {
             Some("computes NHWC")
-        } else if !self.grouped && (p.cg_in != 1 || p.cg_out != 1) {
+        } else if !self.grouped() && (p.cg_in != 1 || p.cg_out != 1) {
             Some("computes depthwise convolution with multiplier 1")
-        } else if self.groups(p) == 0 {
+        } else if self.side_by_side(p) == 0 {
             Some("computes groups that fit into a vector")
+        } else if self.groups == Groups::Whole && p.cg_out != self.lanes {
+            Some("computes groups of as many output channels as a vector has lanes")
+        } else if self.groups == Groups::Narrow && p.cg_out == self.lanes {
+            Some("computes groups of fewer output channels than a vector has lanes")
         } else if self.k == 0 {
             None
         } else {
@@ -419,16 +443,16 @@ impl Algorithm for DepthwiseNhwc {
         let cost = cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.
-        let cost = if self.grouped && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
+        let cost = if self.grouped() && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
         let (block_out, vectors) = self.vectors(p);
-        let mut packed = Aligned::new(self.weights_len(p) + if self.grouped { p.cg_in * self.lanes } else { 0 });
+        let mut packed = Aligned::new(self.weights_len(p) + if self.grouped() { p.cg_in * self.lanes } else { 0 });
         let (weights, permutations) = packed.as_mut_slice().split_at_mut(self.weights_len(p));
-        let overlaps = self.overlaps && !self.grouped && s.c_out >= self.lanes;
+        let overlaps = self.overlaps && !self.grouped() && s.c_out >= self.lanes;
         for vector in 0..vectors {
             let first = (vector * block_out).min(if overlaps { s.c_out - self.lanes } else { s.c_out });
             for lane in 0..block_out.min(s.c_out - first) {
@@ -483,7 +507,7 @@ impl Algorithm for DepthwiseNhwc {
         let phases = Phase::count(p, dilation);
         // The distance of kernel rows, where those of a phase are not next to each other.
         let apart = if any { s.dilation[0] } else { 1 };
-        let (block_out, permutations) = if self.grouped {
+        let (block_out, permutations) = if self.grouped() {
             (self.vectors(p).0, job.weights.wrapping_add(self.weights_len(p)).cast())
         } else {
             (0, core::ptr::null())

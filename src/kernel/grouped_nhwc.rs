@@ -19,11 +19,15 @@
 //! permuted load serves 4 multiply-adds on average; permutations run beside them on a port of their own on most cores.
 //! Bound by the FMA ports; lanes are lost where groups do not divide a vector.
 //!
-//! Where a permutation across the whole vector is dear (AVX2), groups of 1, 2 and 4 are permuted within four lanes, and a
-//! group that fills a vector takes loads of one scalar into all lanes instead.
+//! Where a permutation across the whole vector is dear (AVX2), groups of 1, 2 and 4 are permuted within four lanes, and for groups that
+//! fill a vector ([`whole`]) there are loads of one scalar into all lanes instead: 12 and 3 of weights for the 30 multiply-adds of ten
+//! pixels, a kernel row and a channel. A sum waits for itself four cycles each time, so eight sums are just enough for two multiply-adds
+//! per cycle, if none is ever late; ten have room. At the sides of the map the columns outside are known to the compiler: tests in the
+//! loop over channels took the registers that ten sums need. Eleven and twelve pixels spill.
 //!
 //! Measured 2026-11-27, one Zen 3 core (49.8 GMAC/s), AVX2: 3x3 with 4 channels per group on 56 x 56 pixels 60 % of peak,
-//! with 8 on 28 x 28 75 %. 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
+//! with 8 on 28 x 28 75 %; 2026-11-30 (51.7 GMAC/s) with 8 on maps 56, 28, 20, 14 and 10 wide 87, 89, 98, 84 and 89 % (with eight pixels
+//! 86, 80, 78, 80 and 62), stride 2 from 56 and 28 wide 66 and 63 %. 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
 //! peak, with 8 on 28 x 28 99 %, 4 with stride 2 78 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes).
 
 use super::depthwise_nhwc::Tile;
@@ -53,9 +57,7 @@ pub(crate) unsafe fn micro<
         // SAFETY: groups from `to` on have `loaded` inputs and `stored` outputs; whole vectors only where these are.
         unsafe {
             let whole = loaded == V::LANES && stored == V::LANES;
-            if V::PERMUTES_DEARLY && t.group_out == V::LANES {
-                block::<V, K, S, R, P, EDGE, false, FIRST_IN_ALL>(t, from, loaded, to, stored, weights);
-            } else if V::PERMUTES_DEARLY && whole && t.group_in == t.group_out && 4 % t.group_in == 0 {
+            if V::PERMUTES_DEARLY && whole && t.group_in == t.group_out && 4 % t.group_in == 0 {
                 block::<V, K, S, R, P, EDGE, false, PERMUTED_IN_QUADS>(t, from, loaded, to, stored, weights);
             } else if whole {
                 block::<V, K, S, R, P, EDGE, false, PERMUTED>(t, from, loaded, to, stored, weights);
@@ -65,6 +67,40 @@ pub(crate) unsafe fn micro<
             weights = weights.add((K * K * t.group_in + 1) * V::LANES);
         }
         (from, to) = (from + loaded, to + stored);
+    }
+}
+
+/// The micro-kernel for groups that fill a vector each, and a `K` x `K` kernel with stride `S` and no dilation.
+///
+/// # Safety
+/// As [`super::depthwise_nhwc::micro`].
+#[inline(always)]
+pub(crate) unsafe fn whole<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    let span = (P - 1) * S + K;
+    // A column outside is one that the compiler knows: no tests in the loop over channels.
+    // SAFETY: as the caller promises.
+    unsafe {
+        match t.columns {
+            (1, end) if EDGE && end == span => groups::<V, K, S, P, EDGE>(&Tile { columns: (1, span), ..*t }),
+            (0, end) if EDGE && end == span - 1 => groups::<V, K, S, P, EDGE>(&Tile { columns: (0, span - 1), ..*t }),
+            _ => groups::<V, K, S, P, EDGE>(t),
+        }
+    }
+}
+
+/// All groups of a tile.
+///
+/// # Safety
+/// As [`whole`].
+#[inline(always)]
+unsafe fn groups<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    for group in 0..t.channels / V::LANES {
+        let (from, to) = (group * t.group_in, group * V::LANES);
+        // SAFETY: as the caller promises.
+        unsafe {
+            let weights = t.weights.add(to * (K * K * t.group_in + 1));
+            block::<V, K, S, 1, P, EDGE, false, FIRST_IN_ALL>(t, from, t.group_in, to, V::LANES, weights);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::vector::F32x4;
 use crate::arch::{any_widths, widths};
-use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Tile, Width};
+use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Groups, Tile, Width};
 use crate::kernel::grouped_nhwc;
 
 /// # Safety
@@ -22,7 +22,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 /// 3x3, stride 1: 1 row x 8 pixels.
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 4,
-    grouped: true,
+    groups: Groups::Any,
     k: 3,
     stride: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
@@ -31,5 +31,10 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 };
 
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 4, grouped: true, widths: any_widths!(any; 8 4 1), cost: [2.5; 2], ..DepthwiseNhwc::COMMON };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 4,
+    groups: Groups::Any,
+    widths: any_widths!(any; 8 4 1),
+    cost: [2.5; 2],
+    ..DepthwiseNhwc::COMMON
+};

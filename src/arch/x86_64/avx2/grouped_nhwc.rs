@@ -2,7 +2,7 @@
 
 use super::vector::F32x8;
 use crate::arch::{any_widths, widths};
-use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Tile, Width};
+use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Groups, Tile, Width};
 use crate::kernel::grouped_nhwc;
 
 /// # Safety
@@ -11,6 +11,16 @@ use crate::kernel::grouped_nhwc;
 unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
     unsafe { grouped_nhwc::micro::<F32x8, K, S, R, P, EDGE>(t) }
+}
+
+/// `R` is 1.
+///
+/// # Safety
+/// As [`grouped_nhwc::whole`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn whole<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { grouped_nhwc::whole::<F32x8, K, S, P, EDGE>(t) }
 }
 
 /// # Safety
@@ -24,7 +34,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 /// 3x3, stride 1: 1 row x 8 pixels.
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: true,
+    groups: Groups::Narrow,
     k: 3,
     stride: 1,
     widths: widths!(micro; 3 1 1; 8 7 4 1),
@@ -35,7 +45,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 /// 3x3, stride 2: 1 row x 8 pixels.
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 8,
-    grouped: true,
+    groups: Groups::Narrow,
     k: 3,
     stride: 2,
     widths: widths!(micro; 3 2 1; 8 7 4 1),
@@ -43,6 +53,19 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     ..DepthwiseNhwc::COMMON
 };
 
+/// 3x3, stride 1, groups of 8 output channels: 10 pixels.
+pub(super) static WHOLE_K3S1: DepthwiseNhwc =
+    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 1 1; 10 9 8 7 5 4 1), cost: [1.1; 2], ..K3S1 };
+
+/// 3x3, stride 2, groups of 8 output channels: 8 pixels.
+pub(super) static WHOLE_K3S2: DepthwiseNhwc =
+    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 2 1; 8 7 5 4 1), cost: [1.1; 2], ..K3S2 };
+
 /// Any kernel: 8 pixels.
-pub(super) static ANY: DepthwiseNhwc =
-    DepthwiseNhwc { lanes: 8, grouped: true, widths: any_widths!(any; 8 4 1), cost: [2.5; 2], ..DepthwiseNhwc::COMMON };
+pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
+    lanes: 8,
+    groups: Groups::Any,
+    widths: any_widths!(any; 8 4 1),
+    cost: [2.5; 2],
+    ..DepthwiseNhwc::COMMON
+};

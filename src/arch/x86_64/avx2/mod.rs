@@ -76,6 +76,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nchw_anyc2r4p8_avx2", "direct", Nchw, "2 channels x 4 rows x 8 pixels", 8, &direct_nchw::ANY),
     row("grouped_f32_nhwc_k3s1r1p8c8_avx2", "grouped", Nhwc, "1 row x 8 pixels x 8 channels", 8, &grouped_nhwc::K3S1),
     row("grouped_f32_nhwc_k3s2r1p8c8_avx2", "grouped", Nhwc, "1 row x 8 pixels x 8 channels", 8, &grouped_nhwc::K3S2),
+    row("grouped_f32_nhwc_k3s1r1p10g8_avx2", "grouped", Nhwc, "1 row x 10 pixels x a group of 8 channels", 8, &grouped_nhwc::WHOLE_K3S1),
+    row("grouped_f32_nhwc_k3s2r1p8g8_avx2", "grouped", Nhwc, "1 row x 8 pixels x a group of 8 channels", 8, &grouped_nhwc::WHOLE_K3S2),
     row("grouped_f32_nhwc_anyp8c8_avx2", "grouped", Nhwc, "8 pixels x 8 channels", 8, &grouped_nhwc::ANY),
     row("winograd_f32_nhwc_f2r6c16_avx2", "winograd", Nhwc, "2 x 2 outputs, 6 tiles x 16 channels", 8, &winograd::F2_NHWC),
     row("winograd_f32_nhwc_f4r6c16_avx2", "winograd", Nhwc, "4 x 4 outputs, 6 tiles x 16 channels", 8, &winograd::F4_NHWC),

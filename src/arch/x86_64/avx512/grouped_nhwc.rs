@@ -2,7 +2,7 @@
 
 use super::vector::F32x16;
 use crate::arch::{any_widths, widths};
-use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Tile, Width};
+use crate::kernel::depthwise_nhwc::{DepthwiseNhwc, Groups, Tile, Width};
 use crate::kernel::grouped_nhwc;
 
 /// # Safety
@@ -24,7 +24,7 @@ unsafe fn any<const P: usize>(t: &Tile) {
 /// 3x3, stride 1: 2 rows x 8 pixels.
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
-    grouped: true,
+    groups: Groups::Any,
     k: 3,
     stride: 1,
     rows: 2,
@@ -36,7 +36,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
 /// 3x3, stride 2: 2 rows x 8 pixels.
 pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
-    grouped: true,
+    groups: Groups::Any,
     k: 3,
     stride: 2,
     rows: 2,
@@ -48,7 +48,7 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
-    grouped: true,
+    groups: Groups::Any,
     widths: any_widths!(any; 8 4 1),
     cost: [2.5; 2],
     ..DepthwiseNhwc::COMMON
