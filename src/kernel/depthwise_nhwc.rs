@@ -214,6 +214,7 @@ impl Line {
 
 /// Groups that there are micro-kernels for.
 #[derive(Clone, Copy, PartialEq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) enum Groups {
     /// One channel each: depthwise.
     Channels,

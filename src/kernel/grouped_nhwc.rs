@@ -74,6 +74,7 @@ pub(crate) unsafe fn micro<
 ///
 /// # Safety
 /// As [`super::depthwise_nhwc::micro`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) unsafe fn whole<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     let span = (P - 1) * S + K;
@@ -92,6 +93,7 @@ pub(crate) unsafe fn whole<V: Vector, const K: usize, const S: usize, const P: u
 ///
 /// # Safety
 /// As [`whole`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn groups<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     for group in 0..t.channels / V::LANES {
