@@ -348,7 +348,8 @@ impl Algorithm for IgemmNchw {
         let panels = Panels { groups: p.shape.groups, vectors: self.panels(p), each: 1 };
         let (lines, len) = lines(job);
         let (vectors, per_line) = self.tiles(len);
-        let tiles = Tiles { images: p.shape.n * lines, lines: 1, sizes: Shares::new(vectors, per_line) };
+        let sizes = Shares::new(vectors, per_line);
+        let tiles = Tiles { images: p.shape.n * lines, lines: 1, sizes, down: Shares::NONE };
         for (panels, tiles) in pieces(self.splits_panels(p), &panels, &tiles, part) {
             // SAFETY: as the caller promises; these are this part's own.
             unsafe { self.piece(job, panels, tiles) };

@@ -17,7 +17,9 @@
 //! ```
 //!
 //! No im2col matrix exists. Pixels of one row are found by the first one's address, tap by tap, which holds for all tiles below
-//! each other that see every kernel row; a tile that spans rows has a table of `MR` pointers per tap. Weights and bias are one packed stream per
+//! each other that see every kernel row; a tile that spans rows has a table of `MR` pointers per tap. Where rows do not divide into full
+//! tiles, the columns left at their ends are cut into tiles down the columns: short tiles have too few accumulators to hide that
+//! panels come from the second cache, and pixels of a column see the same padding at the sides. Weights and bias are one packed stream per
 //! panel, `[bias NR][K][NR]`, which only moves forward. Where a pixel has few channels (first layers: three) and pixels
 //! lie side by side, a whole kernel row is one run of `kw * c_in` elements; runs that stick out at the left or right
 //! edge are copied with their zeros into scratch.
@@ -30,11 +32,12 @@
 //! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s with either vector length), AVX-512: pointwise 512 to 512 channels on
 //! 14 x 14 pixels 99 % of peak, 32 to 64 on 112 x 112 98 %, 24 to 144 on 56 x 56 97 %, 1024 to 1024 on 7 x 7 99 %; 3x3 with 64
 //! channels on 56 x 56 102 %, with 256 on 14 x 14 109 % (taps in the padding count and cost little). AVX2: 98 %, 95 %, 93 %, 96 %, 99 %, 102 %;
-//! 2026-11-29, one Zen 3 core (51.7 GMAC/s) 97 %, 93 %, 93 %, 97 %, 99 %, 98 %.
+//! 2026-11-29, one Zen 3 core (51.7 GMAC/s) 97 %, 93 %, 93 %, 97 %, 99 %, 98 %; 2026-11-30, 3x3 with 256 channels on 7 x 7, 13 x 13,
+//! 14 x 14 and 19 x 19 pixels 114, 106, 105 and 101 % (with each row by itself 105, 98, 98 and 95 %).
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};
-use super::igemm_taps::{ROW_TAP_WORDS, Table};
+use super::igemm_taps::{ROW_TAP_WORDS, Table, may_go_down};
 use super::igemm_tiling::{Panels, Piece, Tiling, most_pixels, pieces};
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
@@ -132,7 +135,35 @@ impl IgemmNhwc {
             let products = products * fill + streamed * tiles * (s.kh * s.kw) as f64;
             products * (p.cg_in * vectors) as f64 + 100.0 * tiles
         };
-        if cost(&by_rows, by_rows.products) <= cost(&flat, (seen * s.kw) as f64) { by_rows } else { flat }
+        // Where those of a row are found by addition, others have pointers, which are found tap by tap, and loaded for each panel.
+        let pointers = |tiles: usize, find: usize| {
+            if self.skips { (tiles * s.kh * s.kw * (find + 30 * self.panels(p))) as f64 } else { 0.0 }
+        };
+        let mut best = (cost(&by_rows, by_rows.products), by_rows);
+        let flat = (cost(&flat, (seen * s.kw) as f64) + pointers(flat.tiles(), 120), flat);
+        let joined = self.joined(p, mr, nv).map(|t| (cost(&t, t.products) + pointers(t.down(), 60), t));
+        for other in [Some(flat), joined].into_iter().flatten() {
+            if other.0 < best.0 {
+                best = other;
+            }
+        }
+        best.1
+    }
+
+    /// Full tiles of rows, and the columns at their ends cut down, with panels of `nv` vectors.
+    fn joined(&self, p: &Problem, mr: usize, nv: usize) -> Option<Tiling> {
+        if !self.skips || self.merges(p) || !may_go_down(p, mr) {
+            return None;
+        }
+        let s = &p.shape;
+        // What goes down a column leaves out what all of it sees in the padding; and the first column's rows above the image, the last
+        // one's below.
+        let most = skips(mr, nv, self.lanes);
+        let columns: usize =
+            (0..s.kw).map(|k| p.outside(1, k)).map(|(left, right)| p.ow - left.min(most) - right).sum();
+        let outside: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| top + bottom).sum();
+        let zeros = (p.ow % mr).saturating_sub(1) * outside * s.kw;
+        Tiling::joined(p.oh, p.ow, mr, ((s.kh * p.oh - outside) * columns + zeros) as f64)
     }
 
     /// [`Algorithm::estimate`] for these tiles.
@@ -280,9 +311,9 @@ impl Algorithm for IgemmNhwc {
     }
 }
 
-/// Where a tile's pixels lie.
+/// How a tile's pixels lie.
 #[derive(Clone, Copy, PartialEq)]
-enum Pixels {
+enum Lie {
     /// One after the other, as in a pointwise layer.
     InLine,
     /// A step apart in one row, tap by tap; as many as a column of the image has rows have the same taps.
@@ -310,15 +341,15 @@ impl IgemmNhwc {
         let (i, o) = (job.input_strides, job.output_strides);
         let without_gaps = i.row == s.w * i.pixel && o.row == p.ow * o.pixel;
         let pixels_lie = if s.is_pointwise() && s.stride == [1, 1] && without_gaps {
-            Pixels::InLine
+            Lie::InLine
         } else if self.skips && tiling.in_rows(p.oh) && !self.merges(p) {
-            Pixels::InRows
+            Lie::InRows
         } else {
-            Pixels::Anywhere
+            Lie::Anywhere
         };
         // Rows whose tiles see all kernel rows: in a column, all of them have the same taps.
         let inner = match pixels_lie {
-            Pixels::InRows => p.outside(0, 0).0..p.oh - p.outside(0, s.kh - 1).1,
+            Lie::InRows => p.outside(0, 0).0..p.oh - p.outside(0, s.kh - 1).1,
             _ => 0..0,
         };
         let block = (p.caches.l2 / 2 / 4 / (nr * (p.k() + 1))).max(1);
@@ -332,26 +363,26 @@ impl IgemmNhwc {
             let (mut image, mut tile) = (tiles.start / per_image, tiles.start % per_image);
             let mut left = tiles.len();
             while left > 0 {
-                let pixels = tiling.range(tile);
-                let len = pixels.len();
-                let (y, x) = (pixels.start / p.ow, pixels.start % p.ow);
+                let pixels = tiling.pixels(tile, p.ow);
+                let (len, y, x) = (pixels.count, pixels.y, pixels.x);
+                let pixels_lie = if pixels.down { Lie::Anywhere } else { pixels_lie };
                 // SAFETY: the table has room for a full tile; these are pixels of the image and of one tile, in one row if
                 // all tiles are.
                 let (alike, next, (segments, run)) = unsafe {
                     match pixels_lie {
-                        Pixels::InLine => {
+                        Lie::InLine => {
                             let alike = tiling.alike(tile).min(together).min(left);
                             (alike, [i.pixel * len, o.pixel * len], (1, p.cg_in))
                         }
-                        Pixels::InRows => {
+                        Lie::InRows => {
                             let most = if job.finish.is_some() { together.min(left) } else { left };
                             let alike = if inner.contains(&y) { most.min(inner.end - y) } else { 1 };
-                            let segments = table.fill_row(job, image, pixels.clone());
+                            let segments = table.fill_row(job, image, pixels);
                             (alike, [s.stride[0].wrapping_mul(i.row), o.row], (segments, p.cg_in))
                         }
-                        Pixels::Anywhere => {
-                            table.fill_out(job, image, pixels.clone());
-                            (1, [0, 0], table.fill(job, self.merges(p), zeros, image, pixels.clone()))
+                        Lie::Anywhere => {
+                            table.fill_out(job, image, pixels);
+                            (1, [0, 0], table.fill(job, self.merges(p), zeros, image, pixels))
                         }
                     }
                 };
@@ -367,9 +398,9 @@ impl IgemmNhwc {
                         tiles: alike,
                         next,
                         offsets: table.offsets,
-                        pointers: if pixels_lie == Pixels::Anywhere { table.pointers } else { core::ptr::null() },
-                        row: if pixels_lie == Pixels::InRows { table.row } else { core::ptr::null() },
-                        shift: if pixels_lie == Pixels::InLine { 0 } else { g * p.cg_in },
+                        pointers: if pixels_lie == Lie::Anywhere { table.pointers } else { core::ptr::null() },
+                        row: if pixels_lie == Lie::InRows { table.row } else { core::ptr::null() },
+                        shift: if pixels_lie == Lie::InLine { 0 } else { g * p.cg_in },
                         zeros,
                         input: job.input.wrapping_add(input),
                         input_step: i.pixel.wrapping_mul(s.stride[1]),
@@ -395,12 +426,15 @@ impl IgemmNhwc {
                 }
                 if let Some(f) = &job.finish {
                     let channel = |panel: usize| panel / per_group * p.cg_out + panel % per_group * nr;
-                    // Tiles of a column are a row apart; others follow each other.
-                    let (rows, len) = if pixels_lie == Pixels::InRows { (alike, len) } else { (1, alike * len) };
-                    for row in 0..rows {
-                        let start = pixels.start + row * p.ow;
+                    let apply = |start: usize, len: usize| {
                         // SAFETY: these channels of these pixels have just been written.
                         unsafe { f.apply_to(job, image, start..start + len, channel(first)..channel(end)) };
+                    };
+                    // Tiles of a column are a row apart; others follow each other.
+                    match pixels_lie {
+                        Lie::InRows => (0..alike).for_each(|row| apply((y + row) * p.ow + x, len)),
+                        _ if pixels.down => pixels.places(p).for_each(|(y, x)| apply(y * p.ow + x, 1)),
+                        _ => apply(y * p.ow + x, alike * len),
                     }
                 }
                 (tile, left) = (tile + alike, left - alike);

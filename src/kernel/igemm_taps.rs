@@ -7,9 +7,9 @@
 //! Where a tile meets few output channels, as in grouped layers, that is what its time goes to beside multiplying.
 
 use super::direct_nhwc::copy_window;
+use super::igemm_tiling::Pixels;
 use super::{Job, Problem};
 use crate::tensor::Strides;
-use core::ops::Range;
 
 /// A tap of a tile whose pixels lie in one row of the output.
 pub(crate) struct RowTap {
@@ -60,16 +60,11 @@ impl Table {
     ///
     /// # Safety
     /// The pixels are inside the image, as many as a tile has at most.
-    pub(super) unsafe fn fill_out(&self, job: &Job<'_>, image: usize, pixels: Range<usize>) {
-        let (o, ow) = (job.output_strides, job.problem.ow);
-        let (mut y, mut x) = (pixels.start / ow, pixels.start % ow);
-        for m in 0..pixels.len() {
+    pub(super) unsafe fn fill_out(&self, job: &Job<'_>, image: usize, pixels: Pixels) {
+        let o = job.output_strides;
+        for (m, (y, x)) in pixels.places(job.problem).enumerate() {
             // SAFETY: inside the output by contract.
             unsafe { *self.out.add(m) = job.output.add(image * o.image + y * o.row + x * o.pixel) };
-            x += 1;
-            if x == ow {
-                (y, x) = (y + 1, 0);
-            }
         }
     }
 
@@ -77,13 +72,12 @@ impl Table {
     ///
     /// # Safety
     /// The table lies in scratch of [`super::Algorithm::scratch_len`]; there are pixels, and they are in one row.
-    pub(super) unsafe fn fill_row(&self, job: &Job<'_>, image: usize, pixels: Range<usize>) -> usize {
+    pub(super) unsafe fn fill_row(&self, job: &Job<'_>, image: usize, pixels: Pixels) -> usize {
         let p = job.problem;
         let (s, i) = (&p.shape, job.input_strides);
-        let (oy, ox) = (pixels.start / p.ow, pixels.start % p.ow);
-        let (y0, x0) = p.origin(oy, ox);
+        let (y0, x0) = p.origin(pixels.y, pixels.x);
         let base = job.input.wrapping_add(image * i.image).wrapping_offset(x0.wrapping_mul(i.pixel as isize));
-        let (stride, count) = (s.stride[1], pixels.len());
+        let (stride, count) = (s.stride[1], pixels.count);
         let mut segments = 0;
         for ky in 0..s.kh {
             let y = y0 + (ky * s.dilation[0]) as isize;
@@ -126,15 +120,15 @@ impl Table {
         merges: bool,
         zeros: *const f32,
         image: usize,
-        pixels: Range<usize>,
+        pixels: Pixels,
     ) -> (usize, usize) {
         let p = job.problem;
         let (s, i) = (&p.shape, job.input_strides);
-        let mr = pixels.len();
+        let mr = pixels.count;
         let base = job.input.wrapping_add(image * i.image);
         // Pixels side by side, few channels: one run per kernel row.
         let merged = merges && i.pixel == s.c_in;
-        if !merged && fits(p, mr) {
+        if !merged && fits(p, pixels) {
             // SAFETY: as the caller promises; a table has room for all taps.
             let segments = unsafe { fill_short(p, base, i, zeros, pixels, self.pointers, self.offsets) };
             return (segments, p.cg_in);
@@ -142,12 +136,12 @@ impl Table {
         let (columns, reach, run) = if merged { (1, s.kw - 1, s.kw * s.c_in) } else { (s.kw, 0, p.cg_in) };
         // Of use only where two of its pixels are inside; addresses of others wrap.
         let step = s.stride[1].wrapping_mul(i.pixel);
-        let (first_y, first_x) = (pixels.start / p.ow, pixels.start % p.ow);
+        debug_assert!(!pixels.down, "only short tiles go down columns");
         let mut segments = 0;
         for ky in 0..s.kh {
             for kx in 0..columns {
                 let mut seen = false;
-                let (mut m, mut oy, mut ox) = (0, first_y, first_x);
+                let (mut m, mut oy, mut ox) = (0, pixels.y, pixels.x);
                 // Row by row of the output: inside one, input pixels are `step` apart.
                 while m < mr {
                     let count = (p.ow - ox).min(mr - m);
@@ -199,14 +193,22 @@ impl Table {
     }
 }
 
-/// Most pixels of a short tile. A longer one lies in one or two rows, whose pixels it takes less time to find together.
-const MOST_PIXELS: usize = 5;
+/// Most pixels of a short tile that goes down columns.
+const MOST_PIXELS: usize = 6;
+
+/// Most pixels of another. A longer one lies in one or two rows, whose pixels it takes less time to find together.
+const MOST_ACROSS: usize = 5;
 
 /// Most kernel rows and columns.
 const MOST_TAPS: usize = 63;
 
 /// Whether [`fill_short`] can fill the table for these pixels.
-fn fits(p: &Problem, pixels: usize) -> bool {
+fn fits(p: &Problem, pixels: Pixels) -> bool {
+    pixels.down || pixels.count <= MOST_ACROSS && p.shape.kh.max(p.shape.kw) <= MOST_TAPS
+}
+
+/// Whether tiles of so many pixels may go down columns.
+pub(super) fn may_go_down(p: &Problem, pixels: usize) -> bool {
     pixels <= MOST_PIXELS && p.shape.kh.max(p.shape.kw) <= MOST_TAPS
 }
 
@@ -229,26 +231,21 @@ unsafe fn fill_short(
     base: *const f32,
     strides: Strides,
     zeros: *const f32,
-    pixels: Range<usize>,
+    pixels: Pixels,
     pointers: *mut *const f32,
     offsets: *mut usize,
 ) -> usize {
     let s = &p.shape;
-    let count = pixels.len();
+    let count = pixels.count;
     let mut windows = [base; MOST_PIXELS];
     let mut seen = [(0, 0); MOST_PIXELS];
     let mut all = (u64::MAX, u64::MAX);
-    let (mut y, mut x) = (pixels.start / p.ow, pixels.start % p.ow);
-    for (window, seen) in windows.iter_mut().zip(&mut seen).take(count) {
+    for ((y, x), (window, seen)) in pixels.places(p).zip(windows.iter_mut().zip(&mut seen)) {
         let (y0, x0) = p.origin(y, x);
         let start = y0.wrapping_mul(strides.row as isize).wrapping_add(x0.wrapping_mul(strides.pixel as isize));
         *window = base.wrapping_offset(start);
         *seen = (inside(y0, s.kh, s.dilation[0], s.h), inside(x0, s.kw, s.dilation[1], s.w));
         all = (all.0 & seen.0, all.1 & seen.1);
-        x += 1;
-        if x == p.ow {
-            (y, x) = (y + 1, 0);
-        }
     }
     let whole = all == ((1 << s.kh) - 1, (1 << s.kw) - 1);
     let mut segments = 0;

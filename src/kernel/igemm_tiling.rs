@@ -13,47 +13,107 @@ pub(super) fn most_pixels(p: &Problem) -> usize {
 
 /// Lines of output pixels, each cut alike into tiles whose sizes differ by one at most. Tiles follow each other column by
 /// column: those of a column see the same padding at the left and right.
+///
+/// The last pixels of all lines may be cut otherwise: down one column after the other, where each line by itself would end in a
+/// short tile.
 #[derive(Clone, Copy)]
 pub(super) struct Tiling {
     lines: usize,
     len: usize,
-    per_line: usize,
-    sizes: Shares,
+    tiles: Tiles,
     /// Products of a pixel and a tap that are computed.
     pub(super) products: f64,
 }
 
 impl Tiling {
     pub(super) fn new(lines: usize, len: usize, mr: usize, products: f64) -> Self {
-        let per_line = len.div_ceil(mr);
-        Tiling { lines, len, per_line, sizes: Shares::new(len, per_line), products }
+        let tiles = Tiles { images: 1, lines, sizes: Shares::new(len, len.div_ceil(mr)), down: Shares::NONE };
+        Tiling { lines, len, tiles, products }
+    }
+
+    /// Full tiles of lines that are rows, and the columns left at their ends cut down; none if no column is left.
+    pub(super) fn joined(rows: usize, len: usize, mr: usize, products: f64) -> Option<Self> {
+        let (full, left) = (len / mr, len % mr * rows);
+        (full > 0 && left > 0).then(|| {
+            let (sizes, down) = (Shares::new(full * mr, full), Shares::new(left, left.div_ceil(mr)));
+            Tiling { lines: rows, len, tiles: Tiles { images: 1, lines: rows, sizes, down }, products }
+        })
     }
 
     /// Tiles of an image.
     pub(super) fn tiles(&self) -> usize {
-        self.lines * self.per_line
+        self.tiles.count()
     }
 
-    /// Whether each tile lies in one of so many rows.
+    /// Those that go down columns; they follow the others.
+    pub(super) fn down(&self) -> usize {
+        self.tiles.down.of
+    }
+
+    /// Whether each tile lies in one of so many rows, but for those that go down columns.
     pub(super) fn in_rows(&self, rows: usize) -> bool {
         self.lines == rows
     }
 
-    /// The output pixels of a tile.
+    /// The output pixels of a tile, in rows of `ow`.
+    pub(super) fn pixels(&self, tile: usize, ow: usize) -> Pixels {
+        let Some(down) = tile.checked_sub(self.tiles.across()) else {
+            let Range { start, end } = self.range(tile);
+            return Pixels { y: start / ow, x: start % ow, count: end - start, down: false };
+        };
+        let Range { start, end } = self.tiles.down.range(down);
+        let x = self.tiles.sizes.units() + start / self.lines;
+        Pixels { y: start % self.lines, x, count: end - start, down: true }
+    }
+
+    /// Those of a tile that does not go down columns, row after row.
     pub(super) fn range(&self, tile: usize) -> Range<usize> {
         let (line, column) = if self.lines == 1 { (0, tile) } else { (tile % self.lines, tile / self.lines) };
-        let pixels = self.sizes.range(column);
+        let pixels = self.tiles.sizes.range(column);
         line * self.len + pixels.start..line * self.len + pixels.end
     }
 
     /// The tiles of `images` images.
     pub(super) fn of_images(&self, images: usize) -> Tiles {
-        Tiles { images, lines: self.lines, sizes: self.sizes }
+        Tiles { images, ..self.tiles }
     }
 
     /// How many tiles from this one on are of its size, where all pixels are one line.
     pub(super) fn alike(&self, tile: usize) -> usize {
-        self.sizes.alike(tile)
+        self.tiles.sizes.alike(tile)
+    }
+}
+
+/// The output pixels of a tile: so many from one on, row after row, or down one column after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels {
+    pub y: usize,
+    pub x: usize,
+    pub count: usize,
+    pub down: bool,
+}
+
+impl Pixels {
+    /// Row and column of each.
+    #[inline(always)]
+    pub(super) fn places(self, p: &Problem) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (oh, ow) = (p.oh, p.ow);
+        let (mut y, mut x) = (self.y, self.x);
+        (0..self.count).map(move |_| {
+            let place = (y, x);
+            if self.down {
+                y += 1;
+                if y == oh {
+                    (y, x) = (0, x + 1);
+                }
+            } else {
+                x += 1;
+                if x == ow {
+                    (y, x) = (y + 1, 0);
+                }
+            }
+            place
+        })
     }
 }
 
@@ -85,28 +145,46 @@ impl Panels {
 }
 
 /// The tiles of all images: lines of pixels, or of vectors of them, each cut alike. Those of an image follow each other column by
-/// column.
+/// column; then come those of pixels that are in no line.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
     pub images: usize,
     pub lines: usize,
     pub sizes: Shares,
+    pub down: Shares,
 }
 
 impl Tiles {
     pub(super) fn count(&self) -> usize {
-        self.images * self.lines * self.sizes.of
+        self.images * (self.across() + self.down.of)
+    }
+
+    /// Those of an image's lines.
+    fn across(&self) -> usize {
+        self.lines * self.sizes.of
+    }
+
+    /// Pixels, or vectors of them, of an image.
+    fn units(&self) -> usize {
+        self.lines * self.sizes.units() + self.down.units()
     }
 
     /// The tile in which a place lies among all pixels of `panels` panels, tile by tile, and how many of its panels are before.
     fn locate(&self, place: usize, panels: usize) -> (usize, usize) {
+        let (image, place) = (place / (panels * self.units()), place % (panels * self.units()));
         let each = self.lines * panels;
-        let (image, place) = (place / (each * self.sizes.units()), place % (each * self.sizes.units()));
-        let column = self.sizes.find(place / each);
-        let pixels = self.sizes.range(column);
-        let place = place - pixels.start * each;
-        let (line, place) = (place / (pixels.len() * panels), place % (pixels.len() * panels));
-        ((image * self.sizes.of + column) * self.lines + line, place / pixels.len())
+        let (tile, pixels, place) = if let Some(place) = place.checked_sub(each * self.sizes.units()) {
+            let tile = self.down.find(place / panels);
+            let pixels = self.down.range(tile);
+            (self.across() + tile, pixels.len(), place - pixels.start * panels)
+        } else {
+            let column = self.sizes.find(place / each);
+            let pixels = self.sizes.range(column);
+            let place = place - pixels.start * each;
+            let line = place / (pixels.len() * panels);
+            (column * self.lines + line, pixels.len(), place % (pixels.len() * panels))
+        };
+        (image * (self.across() + self.down.of) + tile, place / pixels)
     }
 }
 
@@ -132,7 +210,7 @@ pub(super) fn pieces(
         let share = part.range(panels.groups * panels.vectors * all_tiles);
         cut(all_tiles, panels.locate(share.start, all_tiles), panels.locate(share.end, all_tiles))
     } else {
-        let share = part.range(tiles.images * tiles.lines * tiles.sizes.units() * all_panels);
+        let share = part.range(tiles.images * tiles.units() * all_panels);
         cut(all_panels, tiles.locate(share.start, all_panels), tiles.locate(share.end, all_panels))
             .map(|(tiles, panels)| (panels, tiles))
     };

@@ -200,6 +200,9 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
+    /// No shares of nothing.
+    pub(crate) const NONE: Shares = Shares { each: 0, more: 0, of: 0 };
+
     pub(crate) fn new(units: usize, of: usize) -> Self {
         Shares { each: units / of, more: units % of, of }
     }
