@@ -108,6 +108,10 @@ fn layers() -> Vec<Conv2dShape> {
         s(1, 1, 1024, 1000, 1),
         s(56, 56, 24, 144, 1),
         s(7, 7, 300, 640, 3).pad(1),
+        // Rows that do not divide into full tiles.
+        s(13, 13, 32, 40, 3).pad(1),
+        s(9, 20, 24, 24, 3).stride(2).pad(1),
+        s(15, 14, 24, 32, 5).pad(2),
         Conv2dShape::new(1, 17, 17, 32, 40, [1, 7]).pad_hw(0, 3),
         s(14, 28, 40, 33, 5).dilation(2).pad(4),
         s(14, 14, 128, 128, 3).groups(8).pad(1),
@@ -126,9 +130,10 @@ fn layers() -> Vec<Conv2dShape> {
     ]
 }
 
-/// Maps of a power of two, in NCHW: the channels of a pixel share few sets of the first cache.
+/// In NCHW, maps of a power of two, where the channels of a pixel share few sets of the first cache; and those that begin anywhere in a line
+/// of it, with many output channels.
 #[test]
-fn channels_that_crowd_in_a_cache_are_exact() {
+fn channels_that_crowd_in_a_cache_or_lie_askew_are_exact() {
     let here = rows().0;
     // Pixels, elements between channels, channels in and out, groups.
     let layers = [
@@ -138,6 +143,8 @@ fn channels_that_crowd_in_a_cache_are_exact() {
         (19, 13, 9, 40, 110, 2),
         (64, 64, 0, 5, 7, 1),
         (8, 97, 248, 9, 13, 1),
+        (9, 13, 0, 40, 130, 1),
+        (17, 11, 2, 64, 250, 2),
     ];
     for (h, w, outer_slack, c_in, c_out, groups) in layers {
         let shape = Conv2dShape::new(1, h, w, c_in, c_out, [1, 1]).groups(groups);
@@ -165,20 +172,9 @@ fn layers_of_real_size_are_exact() {
     // The naive reference takes seconds on these under an emulator.
     let some = if cases() < 60 { 5 } else { layers.len() };
     let epilogue = Epilogue::activation(Activation::HardSwish).with_residual(Residual::AfterActivation);
-    let dense = Placement { exact: true, ..Placement::default() };
     for shape in &layers[..some] {
         for layout in [Layout::Nhwc, Layout::Nchw] {
-            let case = Case {
-                shape: *shape,
-                layout,
-                epilogue,
-                bias: true,
-                input: dense,
-                output: dense,
-                residual: dense,
-                parts: 3,
-                seed: 7,
-            };
+            let case = Case { epilogue, parts: 3, ..Case::dense(*shape, layout) };
             let data = Data::new(&case, Kind::Integers);
             let expected = Expected::new(&case, &data).unwrap();
             let takers: Vec<_> = here.iter().filter(|k| k.layout() == layout && k.refuses(shape).is_none()).collect();

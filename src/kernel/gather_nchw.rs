@@ -38,7 +38,7 @@ pub(crate) type GatherFn = unsafe fn(&Gather);
 ///
 /// # Safety
 /// The CPU has the tier of `V`. Runs stay inside the channel and, in order and without overlap, inside a row of `to`,
-/// which has `channels * width` floats.
+/// which has `channels * width` floats; or, if none are padded, rows of `width` floats from where each run begins.
 #[inline(always)]
 pub(crate) unsafe fn gather<V: Vector>(g: &Gather) {
     // SAFETY: as the caller promises. A vector stored beyond a run's end stays inside its row, or the store is partial;

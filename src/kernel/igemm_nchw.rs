@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Of a dense pointwise layer the rows of `x` are in the input already, a channel apart. Where that puts too many of them into the
-//! same few sets of the first cache, as on maps of 32 x 32 or 112 x 112 pixels, those of some tiles are copied. On x86 some tiles side by
+//! same few sets of the first cache, as on maps of 32 x 32 or 112 x 112 pixels, those of some tiles are copied; with AVX2 also where rows
+//! begin anywhere in a line, as on maps of 14 x 14 or 75 x 75, and many panels pass over them, tile by tile. On x86 some tiles side by
 //! side go to one call, since a line of outputs per channel and tile would be as many pages in turn.
 //!
 //! Rows of other layers are gathered once per tile and serve all output channels of the group: `C_out / LANES` multiply-adds for every element copied. K is cut
@@ -30,159 +31,13 @@
 //! 28 x 28 92 %, three groups of 80 to 20 88 %.
 
 pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
+pub(super) use super::igemm_micro_nchw::finish_tile;
+pub(crate) use super::igemm_micro_nchw::{Micro, Tile, micro};
 use super::igemm_tiling::{Panels, Tiles, pieces};
-use super::tile_end::{Even, STEPS, finish_tile_by_rows};
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares, in_order};
+use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
-use crate::vector::Vector;
 use core::ops::Range;
-
-/// A tile for the micro-kernel, of one or several panels, or several tiles side by side if [`IgemmNchw::together`].
-pub(crate) struct Tile {
-    pub tiles: usize,
-    pub k: usize,
-    /// The first panel: bias and weights, `[1 + all of K][MR rounded up to 4]`; how many there are, one after the other; their
-    /// length.
-    pub panel: *const f32,
-    pub panels: usize,
-    pub panel_len: usize,
-    /// The first element of K; sums go on from the output if it is not 0.
-    pub k0: usize,
-    /// Rows of `NV` vectors of inputs, and the distance from one to the next.
-    pub x: *const f32,
-    pub x_step: usize,
-    pub out: *mut f32,
-    pub out_channel: usize,
-    /// Lanes to store of the last vector.
-    pub last: usize,
-    pub clamp: (f32, f32),
-}
-
-/// A micro-kernel for one `MR` and `NV`.
-pub(crate) type Micro = unsafe fn(&Tile);
-
-/// The micro-kernel.
-///
-/// # Safety
-/// The CPU has the tier of `V`; the tile's pointers are valid for what their documentation says.
-#[inline(always)]
-pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile) {
-    for j in 0..t.panels {
-        for i in 0..t.tiles {
-            let pixels = i * NV * V::LANES;
-            // SAFETY: as the caller promises, for each panel and tile.
-            unsafe {
-                let out = t.out.add(j * MR * t.out_channel + pixels);
-                one_panel::<V, MR, NV>(t, t.panel.add(j * t.panel_len), t.x.wrapping_add(pixels), out);
-            }
-        }
-    }
-}
-
-/// A tile of one panel, whose inputs begin at `x`.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
-    t: &Tile,
-    panel: *const f32,
-    mut x: *const f32,
-    out: *mut f32,
-) {
-    let pitch = MR.next_multiple_of(4);
-    // SAFETY: `k` rows of weights and of inputs, `MR` rows of outputs of which the last vector has `last` lanes.
-    unsafe {
-        let mut acc = [[V::zero(); NV]; MR];
-        for m in 0..MR {
-            for v in 0..NV {
-                acc[m][v] = if t.k0 == 0 {
-                    V::splat(*panel.add(m))
-                } else {
-                    let from = out.add(m * t.out_channel + v * V::LANES);
-                    if v + 1 == NV { V::load_range(from, 0, t.last) } else { V::load(from) }
-                };
-            }
-        }
-        let mut w = panel.add((t.k0 + 1) * pitch);
-        macro_rules! step {
-            () => {
-                let mut b = [V::zero(); NV];
-                for v in 0..NV {
-                    b[v] = V::load(x.add(v * V::LANES));
-                }
-                for i in 0..pitch / 4 {
-                    let q = V::quad(w.add(4 * i));
-                    step!(i, q, b, 0);
-                    step!(i, q, b, 1);
-                    step!(i, q, b, 2);
-                    step!(i, q, b, 3);
-                }
-                w = w.add(pitch);
-                x = x.wrapping_add(t.x_step);
-            };
-            ($i:ident, $q:ident, $b:ident, $lane:literal) => {
-                if 4 * $i + $lane < MR {
-                    V::mul_add_row::<$lane, NV>(&mut acc[4 * $i + $lane], &$b, $q);
-                    in_order::<V>();
-                }
-            };
-        }
-        let by_rows = V::SPREADS_STORES && t.k >= STEPS;
-        let end = t.k - if by_rows { STEPS } else { 0 };
-        let mut k = 0;
-        while k + 2 <= end {
-            step!();
-            step!();
-            k += 2;
-        }
-        if k < end {
-            step!();
-        }
-        if by_rows {
-            finish_tile_by_rows(acc, w, Even(x, t.x_step), out, t.out_channel, t.last, t.clamp);
-        } else {
-            let _ = (w, x);
-            finish_tile(acc, out, t.out_channel, t.last, t.clamp);
-        }
-    }
-}
-
-/// Clamps and stores a tile: rows of outputs, `last` lanes of the last vector.
-///
-/// # Safety
-/// The CPU has the tier of `V`; the outputs are writable.
-#[inline(always)]
-pub(super) unsafe fn finish_tile<V: Vector, const MR: usize, const NV: usize>(
-    mut acc: [[V; NV]; MR],
-    out: *mut f32,
-    out_channel: usize,
-    last: usize,
-    clamp: (f32, f32),
-) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if clamp != NO_CLAMP {
-            let (lo, hi) = (V::splat(clamp.0), V::splat(clamp.1));
-            for row in &mut acc {
-                for y in row {
-                    *y = y.at_least(lo).at_most(hi);
-                }
-            }
-        }
-        for m in 0..MR {
-            for v in 0..NV {
-                let out = out.add(m * out_channel + v * V::LANES);
-                if v + 1 == NV && last < V::LANES {
-                    acc[m][v].store_first(out, last);
-                } else {
-                    acc[m][v].store(out);
-                }
-            }
-        }
-    }
-}
 
 /// The algorithm with a tier's micro-kernels.
 pub(crate) struct IgemmNchw {
@@ -192,6 +47,8 @@ pub(crate) struct IgemmNchw {
     pub gather: GatherFn,
     /// Whether several tiles of a pointwise layer go to one call, and inputs that crowd in few sets of the first cache are copied.
     pub together: bool,
+    /// Panels from which on it pays to copy inputs whose rows are askew; more than there are where that has not been measured.
+    pub many_panels: usize,
     /// Cost of one vector multiply-add beside that of the tier's widest vector.
     pub width: f64,
 }
@@ -259,7 +116,13 @@ impl IgemmNchw {
         pays && p.k() * apart / PAGE >= CROWDED
     }
 
-    /// Tiles whose rows are copied together where they crowd: their rows take at most half of the second cache. 0 if one is too
+    /// Whether rows of `x` in the input lie in two lines each, most of them, and so many panels pass over them that those of a tile are better
+    /// copied into as many lines as there are rows: half as many to load, and side by side, in few pages.
+    fn askew(&self, p: &Problem, step: usize) -> bool {
+        !step.is_multiple_of(LINE) && p.k() >= MANY_ROWS && self.panels(p) >= self.many_panels
+    }
+
+    /// Tiles whose rows are copied together: their rows take at most half of the second cache. 0 if one is too
     /// much.
     fn copied(&self, p: &Problem) -> usize {
         let copies = self.together && self.is_pointwise(p);
@@ -269,8 +132,7 @@ impl IgemmNchw {
 
     /// Floats from one copied row to the next: an odd number of lines, so that they spread over the sets of the first cache.
     fn pitch(&self, tiles: usize) -> usize {
-        let line = 64 / size_of::<f32>();
-        ((tiles * self.micros.len() * self.lanes).div_ceil(line) | 1) * line
+        ((tiles * self.micros.len() * self.lanes).div_ceil(LINE) | 1) * LINE
     }
 
     /// Whether rows of `x` may be the input's own.
@@ -360,6 +222,12 @@ impl Algorithm for IgemmNchw {
 /// Tiles side by side that go to one call at most.
 const MOST_TOGETHER: usize = 8;
 
+/// Floats of a line of the cache.
+const LINE: usize = 16;
+
+/// Rows of a tile from which on it pays to copy those that are askew: of fewer, stores take most of the time.
+const MANY_ROWS: usize = 32;
+
 /// Rows of inputs in the same set of the first cache, of some eight lines, from which on they are copied.
 const CROWDED: usize = 4;
 
@@ -386,7 +254,8 @@ impl IgemmNchw {
         // Of no use where rows are copied.
         let runs = x.wrapping_add(self.k_block(p) * nr);
         let runs = runs.wrapping_add(runs.align_offset(align_of::<Run>())).cast::<Run>();
-        let copied = direct && self.crowds(p, i.channel) && self.copied(p) > 0;
+        let askew = self.askew(p, i.channel);
+        let copied = direct && (askew || self.crowds(p, i.channel)) && self.copied(p) > 0;
         // Inputs of tiles in one call stay in the first cache, since all panels pass over them, where they are copied in the
         // second; so do outputs that are passed over once more.
         let fit = |channels: usize| (p.caches.l1 / 2 / size_of::<f32>() / (channels * nr)).clamp(1, MOST_TOGETHER);
@@ -396,7 +265,8 @@ impl IgemmNchw {
             _ => 1,
         };
         let together = if job.finish.is_some() { together.min(fit(p.cg_out)) } else { together };
-        let pitch = self.pitch(together);
+        // Floats from a copied row to the next, and from those of a tile to those of the next.
+        let (pitch, x_tile) = if askew { (nr, nr * p.k()) } else { (self.pitch(together), nr) };
         let mut tile = tile_range.start;
         while tile < tile_range.end {
             let (image, line, first) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
@@ -407,11 +277,19 @@ impl IgemmNchw {
             for g in panels.start / self.panels(p)..panels.end.div_ceil(self.panels(p)) {
                 let input = job.input.wrapping_add(image * i.image + g * p.cg_in * i.channel);
                 if copied {
+                    // Tile by tile, or those of all tiles row by row.
+                    let each = if askew { 1 } else { block.len() };
                     let (y0, x0) = ((line * len + begin) / p.ow, (line * len + begin) % p.ow);
-                    let end = (vectors_of(block.end - 1).end * self.lanes).min(len);
+                    let (mut runs, mut count) = ([Run { to: 0, from: 0, len: 0 }; MOST_TOGETHER], 0);
+                    for first in block.clone().step_by(each) {
+                        let from = vectors_of(first).start * self.lanes;
+                        let end = (vectors_of(first + each - 1).end * self.lanes).min(len);
+                        runs[count] = Run { to: count * x_tile, from: from - begin, len: end - from };
+                        count += 1;
+                    }
                     // SAFETY: lines of pixels have no gaps, and `together` lets them fit.
                     unsafe {
-                        self.copy(input.wrapping_add(y0 * i.row + x0), i.channel, p.cg_in, end - begin, x, pitch)
+                        self.copy(input.wrapping_add(y0 * i.row + x0), i.channel, p.cg_in, &runs[..count], x, pitch)
                     };
                 }
                 let mut t = block.start;
@@ -422,6 +300,7 @@ impl IgemmNchw {
                     // Whole tiles of one size go to one call.
                     let alike = |t: &usize| vectors_of(*t).len() == nv && vectors_of(*t).end * self.lanes <= len;
                     let alike = (t..block.end).take_while(alike).count().max(1);
+                    let number = t - block.start;
                     t += alike;
                     let count = (alike * nv * self.lanes).min(len - first);
                     let last = count - (alike * nv - 1) * self.lanes;
@@ -433,7 +312,8 @@ impl IgemmNchw {
                     while k0 < p.k() {
                         let k = if direct || copied { p.k() } else { self.k_block(p).min(p.k() - k0) };
                         let (rows, step) = if copied {
-                            (x.wrapping_add(first - begin).cast_const(), pitch)
+                            let at = if askew { number * nr * p.k() } else { first - begin };
+                            (x.wrapping_add(at).cast_const(), pitch)
                         } else if direct {
                             (input.wrapping_add(y0 * i.row + x0), i.channel)
                         } else {
@@ -462,6 +342,7 @@ impl IgemmNchw {
                                     k0,
                                     x: rows,
                                     x_step: step,
+                                    x_tile: if copied && askew { nr * p.k() } else { nv * self.lanes },
                                     out,
                                     out_channel: o.channel,
                                     last,
@@ -482,14 +363,14 @@ impl IgemmNchw {
         }
     }
 
-    /// Copies `count` pixels of some channels, that lie side by side from `from` on, into rows `pitch` floats apart.
+    /// Copies runs of some channels into rows `pitch` floats apart.
     ///
     /// # Safety
     /// They are readable, and `to` has room for whole vectors of them.
-    unsafe fn copy(&self, from: *const f32, channel: usize, channels: usize, count: usize, to: *mut f32, pitch: usize) {
-        let run = Run { to: 0, from: 0, len: count };
-        let (runs, plane) = (&raw const run, count);
-        let all = Gather { runs, count: 1, stride: 1, from, plane, channel, channels, to, width: pitch, padded: false };
+    unsafe fn copy(&self, from: *const f32, channel: usize, channels: usize, runs: &[Run], to: *mut f32, pitch: usize) {
+        let plane = runs.iter().map(|run| run.from + run.len).max().unwrap_or(0);
+        let (runs, count) = (runs.as_ptr(), runs.len());
+        let all = Gather { runs, count, stride: 1, from, plane, channel, channels, to, width: pitch, padded: false };
         // SAFETY: as the caller promises.
         unsafe { (self.gather)(&all) };
     }

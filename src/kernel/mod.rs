@@ -72,6 +72,7 @@ pub(crate) mod finish;
 mod gather_nchw;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
+mod igemm_micro_nchw;
 mod igemm_micro_nhwc;
 pub(crate) mod igemm_nchw;
 pub(crate) mod igemm_nhwc;

@@ -150,6 +150,13 @@ impl std::fmt::Debug for Case {
 }
 
 impl Case {
+    /// With a bias, in dense tensors, for two threads.
+    pub fn dense(shape: Conv2dShape, layout: Layout) -> Self {
+        let dense = Placement { exact: true, ..Placement::default() };
+        let [input, output, residual] = [dense; 3];
+        Case { shape, layout, epilogue: Epilogue::NONE, bias: true, input, output, residual, parts: 2, seed: 7 }
+    }
+
     pub fn input(&self) -> Geometry {
         let s = &self.shape;
         Geometry::new(self.layout, Dims::new(s.n, s.h, s.w, s.c_in), &self.input)

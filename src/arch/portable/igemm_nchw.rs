@@ -24,5 +24,6 @@ pub(super) static R4V2: IgemmNchw = IgemmNchw {
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
     gather,
     together: false,
+    many_panels: usize::MAX,
     width: 1.0,
 };

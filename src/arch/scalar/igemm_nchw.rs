@@ -29,5 +29,6 @@ pub(super) static R4V4: IgemmNchw = IgemmNchw {
     ],
     gather,
     together: false,
+    many_panels: usize::MAX,
     width: 1.0,
 };

@@ -287,4 +287,4 @@ micros!(V3 3; r1v3 r2v3 r3v3 r4v3 r5v3 r6v3 r7v3 r8v3);
 
 /// 8 channels x 12 pixels.
 pub(super) static R8V3: IgemmNchw =
-    IgemmNchw { lanes: 4, micros: &[&V1, &V2, &V3], gather, together: false, width: 1.0 };
+    IgemmNchw { lanes: 4, micros: &[&V1, &V2, &V3], gather, together: false, many_panels: usize::MAX, width: 1.0 };

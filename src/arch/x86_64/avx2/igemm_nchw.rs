@@ -26,6 +26,7 @@ pub(super) static R6V2: IgemmNchw = IgemmNchw {
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
     gather,
     together: true,
+    many_panels: 20,
     width: 1.0,
 };
 
@@ -35,5 +36,6 @@ pub(super) static R4V3: IgemmNchw = IgemmNchw {
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
     gather,
     together: true,
+    many_panels: 20,
     width: 1.0,
 };

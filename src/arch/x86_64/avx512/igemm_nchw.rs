@@ -49,6 +49,7 @@ pub(super) static R8V3: IgemmNchw = IgemmNchw {
     ],
     gather,
     together: true,
+    many_panels: usize::MAX,
     width: 1.0,
 };
 
@@ -58,5 +59,6 @@ pub(super) static R8V3H: IgemmNchw = IgemmNchw {
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
     gather: gather_half,
     together: true,
+    many_panels: usize::MAX,
     width: 0.55,
 };
