@@ -31,7 +31,6 @@
 //! 28 x 28 92 %, three groups of 80 to 20 88 %.
 
 pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
-pub(super) use super::igemm_micro_nchw::finish_tile;
 pub(crate) use super::igemm_micro_nchw::{Micro, Tile, micro};
 use super::igemm_tiling::{Panels, Tiles, pieces};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};

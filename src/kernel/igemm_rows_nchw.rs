@@ -24,7 +24,8 @@
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 from 3 channels to 32 on 224 x 224 85 % of peak,
 //! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %. AVX2, 2026-11-30, one Zen 3 core (51.7 GMAC/s): 77, 69, 80, 86, 92 %.
 
-use super::igemm_nchw::{Gather, IgemmNchw, Run, finish_tile};
+use super::igemm_micro_nchw::finish_tile;
+use super::igemm_nchw::{Gather, IgemmNchw, Run};
 use super::tile_end::{Each, STEPS, finish_tile_by_rows};
 use super::{Algorithm, Job, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
