@@ -100,7 +100,8 @@ impl IgemmNhwc {
     /// How an image's output pixels are cut into tiles; never depends on the number of parts.
     ///
     /// In a tile that lies in one row, pixels at the row's ends leave out the taps that see padding, and in a row at the top
-    /// or the bottom so do all of them; where that spares more than the fullest tiles do, tiles are rows or parts of rows.
+    /// or the bottom so do all of them; where that spares more than the fullest tiles do, tiles are rows or parts of rows, or
+    /// full ones and what is left at the ends of rows down the columns.
     fn tiling(&self, p: &Problem) -> Tiling {
         let s = &p.shape;
         let pixels = p.oh * p.ow;
@@ -135,9 +136,10 @@ impl IgemmNhwc {
             let products = products * fill + streamed * tiles * (s.kh * s.kw) as f64;
             products * (p.cg_in * vectors) as f64 + 100.0 * tiles
         };
-        // Where those of a row are found by addition, others have pointers, which are found tap by tap, and loaded for each panel.
+        // Where pixels of a row are found by addition, others have pointers, which are found tap by tap, and loaded for each panel.
         let pointers = |tiles: usize, find: usize| {
-            if self.skips { (tiles * s.kh * s.kw * (find + 30 * self.panels(p))) as f64 } else { 0.0 }
+            let find = if self.adds(p) { find + 30 * self.panels(p) } else { 0 };
+            (tiles * s.kh * s.kw * find) as f64
         };
         let mut best = (cost(&by_rows, by_rows.products), by_rows);
         let flat = (cost(&flat, (seen * s.kw) as f64) + pointers(flat.tiles(), 120), flat);
@@ -152,7 +154,7 @@ impl IgemmNhwc {
 
     /// Full tiles of rows, and the columns at their ends cut down, with panels of `nv` vectors.
     fn joined(&self, p: &Problem, mr: usize, nv: usize) -> Option<Tiling> {
-        if !self.skips || self.merges(p) || !may_go_down(p, mr) {
+        if !self.adds(p) || !may_go_down(p, mr) {
             return None;
         }
         let s = &p.shape;
@@ -235,6 +237,11 @@ impl IgemmNhwc {
         let weights = s.c_out * p.k();
         let panels = s.groups * self.panels(p);
         panels > 1 && (weights > s.n * s.c_in * s.h * s.w || s.n * tiling.tiles() < 4)
+    }
+
+    /// Whether the pixels of a tile in one row are found by addition.
+    fn adds(&self, p: &Problem) -> bool {
+        self.skips && !self.merges(p)
     }
 
     fn merges(&self, p: &Problem) -> bool {
@@ -342,7 +349,7 @@ impl IgemmNhwc {
         let without_gaps = i.row == s.w * i.pixel && o.row == p.ow * o.pixel;
         let pixels_lie = if s.is_pointwise() && s.stride == [1, 1] && without_gaps {
             Lie::InLine
-        } else if self.skips && tiling.in_rows(p.oh) && !self.merges(p) {
+        } else if self.adds(p) && tiling.in_rows(p.oh) {
             Lie::InRows
         } else {
             Lie::Anywhere
