@@ -264,8 +264,8 @@ impl IgemmNchw {
             _ => 1,
         };
         let together = if job.finish.is_some() { together.min(fit(p.cg_out)) } else { together };
-        // Floats from a copied row to the next, and from those of a tile to those of the next.
-        let (pitch, x_tile) = if askew { (nr, nr * p.k()) } else { (self.pitch(together), nr) };
+        // Floats from a copied row to the next; and from those of a tile to those of the next, 0 if rows are those of all tiles.
+        let (pitch, slot) = if copied && askew { (nr, nr * p.k()) } else { (self.pitch(together), 0) };
         let mut tile = tile_range.start;
         while tile < tile_range.end {
             let (image, line, first) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
@@ -276,20 +276,8 @@ impl IgemmNchw {
             for g in panels.start / self.panels(p)..panels.end.div_ceil(self.panels(p)) {
                 let input = job.input.wrapping_add(image * i.image + g * p.cg_in * i.channel);
                 if copied {
-                    // Tile by tile, or those of all tiles row by row.
-                    let each = if askew { 1 } else { block.len() };
-                    let (y0, x0) = ((line * len + begin) / p.ow, (line * len + begin) % p.ow);
-                    let (mut runs, mut count) = ([Run { to: 0, from: 0, len: 0 }; MOST_TOGETHER], 0);
-                    for first in block.clone().step_by(each) {
-                        let from = vectors_of(first).start * self.lanes;
-                        let end = (vectors_of(first + each - 1).end * self.lanes).min(len);
-                        runs[count] = Run { to: count * x_tile, from: from - begin, len: end - from };
-                        count += 1;
-                    }
                     // SAFETY: lines of pixels have no gaps, and `together` lets them fit.
-                    unsafe {
-                        self.copy(input.wrapping_add(y0 * i.row + x0), i.channel, p.cg_in, &runs[..count], x, pitch)
-                    };
+                    unsafe { self.copy(job, input, line * len, len, block.clone(), x, pitch, slot) };
                 }
                 let mut t = block.start;
                 while t < block.end {
@@ -311,7 +299,7 @@ impl IgemmNchw {
                     while k0 < p.k() {
                         let k = if direct || copied { p.k() } else { self.k_block(p).min(p.k() - k0) };
                         let (rows, step) = if copied {
-                            let at = if askew { number * nr * p.k() } else { first - begin };
+                            let at = if slot > 0 { number * slot } else { first - begin };
                             (x.wrapping_add(at).cast_const(), pitch)
                         } else if direct {
                             (input.wrapping_add(y0 * i.row + x0), i.channel)
@@ -341,7 +329,7 @@ impl IgemmNchw {
                                     k0,
                                     x: rows,
                                     x_step: step,
-                                    x_tile: if copied && askew { nr * p.k() } else { nv * self.lanes },
+                                    x_tile: if slot > 0 { slot } else { nv * self.lanes },
                                     out,
                                     out_channel: o.channel,
                                     last,
@@ -362,16 +350,52 @@ impl IgemmNchw {
         }
     }
 
-    /// Copies runs of some channels into rows `pitch` floats apart.
+    /// Copies the inputs of some tiles of a line of `len` pixels, which begins at pixel `start`, into rows `pitch` floats apart: each tile's by
+    /// themselves, `slot` floats apart; or those of all tiles side by side if it is 0.
     ///
     /// # Safety
-    /// They are readable, and `to` has room for whole vectors of them.
-    unsafe fn copy(&self, from: *const f32, channel: usize, channels: usize, runs: &[Run], to: *mut f32, pitch: usize) {
-        let plane = runs.iter().map(|run| run.from + run.len).max().unwrap_or(0);
-        let (runs, count) = (runs.as_ptr(), runs.len());
-        let all = Gather { runs, count, stride: 1, from, plane, channel, channels, to, width: pitch, padded: false };
+    /// Lines have no gaps, the tiles are no more than [`MOST_TOGETHER`], and `to` has room for whole vectors of them.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn copy(
+        &self,
+        job: &Job<'_>,
+        input: *const f32,
+        start: usize,
+        len: usize,
+        block: Range<usize>,
+        to: *mut f32,
+        pitch: usize,
+        slot: usize,
+    ) {
+        let (p, i) = (job.problem, job.input_strides);
+        let (vectors, tiles) = self.tiles(len);
+        let pixel = |tile: usize| Part { index: tile, of: tiles }.range(vectors).start * self.lanes;
+        let begin = pixel(block.start);
+        let each = if slot > 0 { 1 } else { block.len() };
+        let (mut runs, mut count) = ([Run { to: 0, from: 0, len: 0 }; MOST_TOGETHER], 0);
+        for tile in block.step_by(each) {
+            let (from, end) = (pixel(tile), pixel(tile + each).min(len));
+            runs[count] = Run { to: count * slot, from: from - begin, len: end - from };
+            count += 1;
+        }
+        let (y0, x0) = ((start + begin) / p.ow, (start + begin) % p.ow);
+        let last = runs[count - 1];
         // SAFETY: as the caller promises.
-        unsafe { (self.gather)(&all) };
+        unsafe {
+            (self.gather)(&Gather {
+                runs: runs.as_ptr(),
+                count,
+                stride: 1,
+                from: input.wrapping_add(y0 * i.row + x0),
+                plane: last.from + last.len,
+                channel: i.channel,
+                channels: p.cg_in,
+                to,
+                width: pitch,
+                padded: false,
+            });
+        }
     }
 
     /// Gathers the inputs of `count` pixels for some of K.
