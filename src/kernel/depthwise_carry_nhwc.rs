@@ -37,7 +37,7 @@
 use super::depthwise_nhwc::{DepthwiseNhwc, Tile, Vectors, crowds};
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, Columns, add_to_row, finish_tile, inside, load_all, window_row};
-use super::{Algorithm, Job, Part, Problem};
+use super::{Algorithm, Job, LINE, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use crate::vector::Vector;
@@ -307,9 +307,6 @@ pub(crate) struct DepthwiseCarryNhwc {
     /// Cost of a multiply-add beside one in tiles: where pixels lie in all sets of the first cache, and where they crowd in few.
     pub cost: [f64; 2],
 }
-
-/// Floats of a line of the cache.
-const LINE: usize = 16;
 
 /// What an image is cut into.
 struct Pieces {

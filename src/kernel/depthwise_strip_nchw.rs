@@ -45,7 +45,7 @@
 //! Measured 2026-11-30, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 on maps 112, 56, 28, 14, 8 and 7 wide 85, 79, 68, 67, 68
 //! and 56; stride 2 from 112, 56, 28, 16 and 14 wide 41, 38, 36, 42 and 36.
 
-use super::{Algorithm, Job, Part, Problem};
+use super::{Algorithm, Job, LINE, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use core::ops::Range;
@@ -144,9 +144,6 @@ impl Planes {
         (y >= 0 && (y as usize) < self.h).then(|| x.wrapping_add(y as usize * self.in_row))
     }
 }
-
-/// Floats of a line of the cache.
-const LINE: usize = 16;
 
 /// The algorithm with a tier's micro-kernel for one stride.
 pub(crate) struct DepthwiseStripNchw {

@@ -33,7 +33,7 @@
 pub(crate) use super::gather_nchw::{Gather, GatherFn, Run, gather};
 pub(crate) use super::igemm_micro_nchw::{Micro, Tile, micro};
 use super::igemm_tiling::{Panels, Tiles, pieces};
-use super::{Algorithm, Job, NO_CLAMP, Part, Problem, Shares};
+use super::{Algorithm, Job, LINE, NO_CLAMP, Part, Problem, Shares};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
 use core::ops::Range;
@@ -220,9 +220,6 @@ impl Algorithm for IgemmNchw {
 
 /// Tiles side by side that go to one call at most.
 const MOST_TOGETHER: usize = 8;
-
-/// Floats of a line of the cache.
-const LINE: usize = 16;
 
 /// Rows of a tile from which on it pays to copy those that are askew: of fewer, stores take most of the time.
 const MANY_ROWS: usize = 32;

@@ -18,7 +18,6 @@ pub(super) fn most_pixels(p: &Problem) -> usize {
 /// short tile.
 #[derive(Clone, Copy)]
 pub(super) struct Tiling {
-    lines: usize,
     len: usize,
     tiles: Tiles,
     /// Products of a pixel and a tap that are computed.
@@ -28,7 +27,7 @@ pub(super) struct Tiling {
 impl Tiling {
     pub(super) fn new(lines: usize, len: usize, mr: usize, products: f64) -> Self {
         let tiles = Tiles { images: 1, lines, sizes: Shares::new(len, len.div_ceil(mr)), down: Shares::NONE };
-        Tiling { lines, len, tiles, products }
+        Tiling { len, tiles, products }
     }
 
     /// Full tiles of lines that are rows, and the columns left at their ends cut down; none if no column is left.
@@ -36,7 +35,7 @@ impl Tiling {
         let (full, left) = (len / mr, len % mr * rows);
         (full > 0 && left > 0).then(|| {
             let (sizes, down) = (Shares::new(full * mr, full), Shares::new(left, left.div_ceil(mr)));
-            Tiling { lines: rows, len, tiles: Tiles { images: 1, lines: rows, sizes, down }, products }
+            Tiling { len, tiles: Tiles { images: 1, lines: rows, sizes, down }, products }
         })
     }
 
@@ -52,7 +51,7 @@ impl Tiling {
 
     /// Whether each tile lies in one of so many rows, but for those that go down columns.
     pub(super) fn in_rows(&self, rows: usize) -> bool {
-        self.lines == rows
+        self.tiles.lines == rows
     }
 
     /// The output pixels of a tile, in rows of `ow`.
@@ -62,13 +61,14 @@ impl Tiling {
             return Pixels { y: start / ow, x: start % ow, count: end - start, down: false };
         };
         let Range { start, end } = self.tiles.down.range(down);
-        let x = self.tiles.sizes.units() + start / self.lines;
-        Pixels { y: start % self.lines, x, count: end - start, down: true }
+        let x = self.tiles.sizes.units() + start / self.tiles.lines;
+        Pixels { y: start % self.tiles.lines, x, count: end - start, down: true }
     }
 
     /// Those of a tile that does not go down columns, row after row.
     pub(super) fn range(&self, tile: usize) -> Range<usize> {
-        let (line, column) = if self.lines == 1 { (0, tile) } else { (tile % self.lines, tile / self.lines) };
+        let lines = self.tiles.lines;
+        let (line, column) = if lines == 1 { (0, tile) } else { (tile % lines, tile / lines) };
         let pixels = self.tiles.sizes.range(column);
         line * self.len + pixels.start..line * self.len + pixels.end
     }

@@ -192,6 +192,9 @@ impl Part {
     }
 }
 
+/// Floats of a line of the cache.
+pub(crate) const LINE: usize = 16;
+
 /// Units cut into contiguous shares whose sizes differ by one at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shares {
