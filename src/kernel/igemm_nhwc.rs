@@ -112,10 +112,11 @@ impl IgemmNhwc {
         let mr = self.mr(p);
         // Tiles that lie in rows whose kernel row is in the padding leave it out too.
         let whole = |rows: usize| rows * p.ow / mr * mr;
-        let seen: usize =
-            (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| pixels - whole(top) - whole(bottom)).sum();
+        // Floating point: counts of taps may be more than an address.
+        let seen: f64 =
+            (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| (pixels - whole(top) - whole(bottom)) as f64).sum();
         let per_line = p.ow.div_ceil(mr);
-        let rows: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| p.oh - top - bottom).sum();
+        let rows: f64 = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| (p.oh - top - bottom) as f64).sum();
         let vectors = p.cg_out.div_ceil(self.lanes);
         let nv = vectors.min(self.micros.len());
         let most = if self.skips { skips(p.ow / per_line, nv, self.lanes) } else { 0 };
@@ -123,8 +124,8 @@ impl IgemmNhwc {
             1 if left > 0 => left.min(most),
             _ => left.min(most) + right.min(most),
         };
-        let columns: usize = (0..s.kw).map(|k| p.ow - skips(p.outside(1, k))).sum();
-        let by_rows = Tiling::new(p.oh, p.ow, mr, rows as f64 * columns as f64);
+        let columns: f64 = (0..s.kw).map(|k| (p.ow - skips(p.outside(1, k))) as f64).sum();
+        let by_rows = Tiling::new(p.oh, p.ow, mr, rows * columns);
         // In multiply-adds. A tile's calls, stores and pointers take some hundred, and its accumulators count as enough.
         // Few rows do not hide that a panel comes from the second cache: at each step, that takes as long as a part of one
         // more, as measured, below five rows a growing one.
@@ -139,10 +140,10 @@ impl IgemmNhwc {
         // Where pixels of a row are found by addition, others have pointers, which are found tap by tap, and loaded for each panel.
         let pointers = |tiles: usize, find: usize| {
             let find = if self.adds(p) { find + 30 * self.panels(p) } else { 0 };
-            (tiles * s.kh * s.kw * find) as f64
+            tiles as f64 * (s.kh * s.kw * find) as f64
         };
         let mut best = (cost(&by_rows, by_rows.products), by_rows);
-        let flat = (cost(&flat, (seen * s.kw) as f64) + pointers(flat.tiles(), 120), flat);
+        let flat = (cost(&flat, seen * s.kw as f64) + pointers(flat.tiles(), 120), flat);
         let joined = self.joined(p, mr, nv).map(|t| (cost(&t, t.products) + pointers(t.down(), 60), t));
         for other in [Some(flat), joined].into_iter().flatten() {
             if other.0 < best.0 {
@@ -161,11 +162,11 @@ impl IgemmNhwc {
         // What goes down a column leaves out what all of it sees in the padding; and the first column's rows above the image, the last
         // one's below.
         let most = skips(mr, nv, self.lanes);
-        let columns: usize =
-            (0..s.kw).map(|k| p.outside(1, k)).map(|(left, right)| p.ow - left.min(most) - right).sum();
-        let outside: usize = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| top + bottom).sum();
-        let zeros = (p.ow % mr).saturating_sub(1) * outside * s.kw;
-        Tiling::joined(p.oh, p.ow, mr, ((s.kh * p.oh - outside) * columns + zeros) as f64)
+        let columns: f64 =
+            (0..s.kw).map(|k| p.outside(1, k)).map(|(left, right)| (p.ow - left.min(most) - right) as f64).sum();
+        let outside: f64 = (0..s.kh).map(|k| p.outside(0, k)).map(|(top, bottom)| (top + bottom) as f64).sum();
+        let zeros = (p.ow % mr).saturating_sub(1) as f64 * outside * s.kw as f64;
+        Tiling::joined(p.oh, p.ow, mr, (s.kh as f64 * p.oh as f64 - outside) * columns + zeros)
     }
 
     /// [`Algorithm::estimate`] for these tiles.
