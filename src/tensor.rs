@@ -135,6 +135,7 @@ impl Extent {
     }
 
     /// Index of an element, relative to the view's first.
+    #[inline]
     pub(crate) const fn index(&self, n: usize, y: usize, x: usize, c: usize) -> usize {
         let s = self.strides;
         n * s.image + y * s.row + x * s.pixel + c * s.channel
@@ -236,6 +237,7 @@ impl<'a, T> View<'a, T> {
     ///
     /// # Panics
     /// Outside the tensor.
+    #[inline]
     pub fn at(&self, n: usize, y: usize, x: usize, c: usize) -> T
     where
         T: Copy,
@@ -245,6 +247,7 @@ impl<'a, T> View<'a, T> {
     }
 
     /// [`View::at`] of an element that is known to be inside the tensor.
+    #[inline]
     pub(crate) fn get(&self, n: usize, y: usize, x: usize, c: usize) -> T
     where
         T: Copy,
@@ -319,6 +322,7 @@ impl<'a, T> ViewMut<'a, T> {
     ///
     /// # Panics
     /// Outside the tensor.
+    #[inline]
     pub fn set(&mut self, n: usize, y: usize, x: usize, c: usize, value: T) {
         assert!(n < self.dims().n && y < self.dims().h && x < self.dims().w && c < self.dims().c);
         self.data[self.extent.index(n, y, x, c)] = value;

@@ -91,7 +91,7 @@ impl Case {
         let g = self.geometry().0;
         let mut random = Random(self.seed ^ 1);
         let mut data = vec![f32::from_bits(SENTINEL); g.len];
-        g.positions().for_each(|[n, y, x, c]| {
+        g.each(|[n, y, x, c]| {
             data[g.index(n, y, x, c)] = if whole { random.integer(4) } else { random.real() };
         });
         data
@@ -106,7 +106,7 @@ impl Case {
         to.with_view_mut(&mut output, |out| plan.run_with(pool, &input, out, &mut scratch))
             .map_err(|e| TestCaseError::fail(format!("run: {e}")))?;
         let mut inside = vec![false; to.len];
-        to.positions().for_each(|[n, y, x, c]| inside[to.index(n, y, x, c)] = true);
+        to.each(|[n, y, x, c]| inside[to.index(n, y, x, c)] = true);
         if let Some(i) = (0..to.len).find(|&i| !inside[i] && output[i].to_bits() != SENTINEL) {
             return Err(TestCaseError::fail(format!("element {i} outside the view was written")));
         }
@@ -117,7 +117,7 @@ impl Case {
         let g = self.geometry().0;
         let dense = Geometry::dense(self.layout, g.dims);
         let mut data = vec![T::zero(); dense.len];
-        g.positions().for_each(|[n, y, x, c]| data[dense.index(n, y, x, c)] = f(input[g.index(n, y, x, c)]));
+        g.each(|[n, y, x, c]| data[dense.index(n, y, x, c)] = f(input[g.index(n, y, x, c)]));
         let convert = |v: &Vec<f32>| v.iter().map(|&x| f(x)).collect::<Vec<T>>();
         let weights: Vec<Weights<T>> = weights
             .iter()
@@ -167,7 +167,7 @@ fn blocks_equal_the_reference_exactly_on_whole_numbers() {
                 let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
                 prop_assert_eq!(plan.cost(), case.block.cost());
                 let got = case.run(&*plan, &Backwards(case.parts), &input)?;
-                to.positions().try_for_each(|[n, y, x, c]| {
+                to.try_each(|[n, y, x, c]| {
                     let (got, want) = (got[to.index(n, y, x, c)], want.data[dense.index(n, y, x, c)]);
                     prop_assert_eq!(
                         got.to_bits(),
@@ -205,7 +205,7 @@ fn blocks_are_within_the_bound_on_real_numbers() {
             let options = Options::new().isa(isa).strip_rows(case.strip_rows);
             let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
             let got = case.run(&*plan, &Serial, &input)?;
-            to.positions().try_for_each(|[n, y, x, c]| {
+            to.try_each(|[n, y, x, c]| {
                 let (got, want) = (f64::from(got[to.index(n, y, x, c)]), want.data[dense.index(n, y, x, c)]);
                 let error = (got - want.value).abs();
                 prop_assert!(error <= want.error, "{isa}: {got} is {error:e} off {want:?}\n{}", plan.describe());

@@ -112,7 +112,7 @@ fn adversarial_data_stays_within_the_bound() {
                 let case = case(shape, row.layout(), 1);
                 let mut data = Data::for_kernel(&case, Kind::Reals, Some(row.name()));
                 let g = case.input();
-                g.positions().for_each(|[n, y, x, c]| data.input[g.index(n, y, x, c)] = input([y, x, c]));
+                g.each(|[n, y, x, c]| data.input[g.index(n, y, x, c)] = input([y, x, c]));
                 let of_group = shape.c_in / shape.groups;
                 for (at, w) in data.weights.iter_mut().enumerate() {
                     *w = weight([at / 9 / of_group, at / 9 % of_group, at / 3 % 3, at % 3]);

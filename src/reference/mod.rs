@@ -52,7 +52,8 @@ fn source(o: usize, stride: usize, k: usize, dilation: usize, before: usize, len
     (o * stride + k * dilation).checked_sub(before).filter(|&i| i < len)
 }
 
-/// Calls `f(image, row, column, channel)` for every element.
+/// Calls `f(image, row, column, channel)` for every element. Inlined, since tests spend much of their time in such loops.
+#[inline(always)]
 fn for_each(dims: Dims, mut f: impl FnMut(usize, usize, usize, usize)) {
     for n in 0..dims.n {
         for y in 0..dims.h {

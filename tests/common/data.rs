@@ -73,7 +73,7 @@ impl Data {
         let mut random = Random(case.seed);
         let mut fill = |g: &Geometry, value: &mut dyn FnMut(&mut Random) -> f32| {
             let mut data = vec![f32::from_bits(SENTINEL); g.len];
-            g.positions().for_each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
+            g.each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
             data
         };
         // Infinities times weights of both signs make NaNs, which is right, but through an exponential they would be
@@ -118,7 +118,7 @@ impl Data {
         })
         .map_err(|e| format!("run: {e}"))?;
         let mut inside = vec![false; g.len];
-        g.positions().for_each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
+        g.each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
         let written = (0..g.len).find(|&i| !inside[i] && output[i].to_bits() != SENTINEL);
         match written {
             Some(i) => {
@@ -136,7 +136,7 @@ where
 {
     let dense = Geometry::dense(g.layout, g.dims);
     let mut out = vec![T::default(); dense.len];
-    g.positions().for_each(|[n, y, x, c]| out[dense.index(n, y, x, c)] = f(data[g.index(n, y, x, c)]));
+    g.each(|[n, y, x, c]| out[dense.index(n, y, x, c)] = f(data[g.index(n, y, x, c)]));
     (dense, out)
 }
 
@@ -264,11 +264,12 @@ impl<'a> Expected<'a> {
         let Sums::Bound(sums_f64, _) = &self.sums else { panic!("only where there is a bound") };
         let direct = sums(self.case, self.data, |v| f64::from(v.abs())).expect("the reference takes every shape");
         let (g, dense) = (self.case.output(), Geometry::dense(self.case.layout, self.case.output_dims()));
-        let error = |[n, y, x, c]: [usize; 4]| {
+        let mut worst = 0.0f64;
+        g.each(|[n, y, x, c]| {
             let i = dense.index(n, y, x, c);
-            (f64::from(output[g.index(n, y, x, c)]) - sums_f64[i]).abs() / (U * direct[i])
-        };
-        g.positions().map(error).fold(0.0, f64::max)
+            worst = worst.max((f64::from(output[g.index(n, y, x, c)]) - sums_f64[i]).abs() / (U * direct[i]));
+        });
+        worst
     }
 
     /// Compares an output of [`Data::run`]: bit for bit on whole numbers, within the derived bound on real ones and where
@@ -278,7 +279,7 @@ impl<'a> Expected<'a> {
         let dense = Geometry::dense(case.layout, case.output_dims());
         let residuals = case.residual().zip(data.residual.as_ref());
         let g = case.output();
-        g.positions().try_for_each(|[n, y, x, c]| {
+        g.try_each(|[n, y, x, c]| {
             let got = output[g.index(n, y, x, c)];
             let residual = residuals.map_or(0.0, |(g, r)| r[g.index(n, y, x, c)]);
             let i = dense.index(n, y, x, c);

@@ -217,7 +217,7 @@ impl OpData {
         };
         let mut fill = |g: &Geometry, value: &dyn Fn(&mut Random) -> f32| {
             let mut data = vec![f32::from_bits(SENTINEL); g.len];
-            g.positions().for_each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
+            g.each(|[n, y, x, c]| data[g.index(n, y, x, c)] = value(&mut random));
             data
         };
         let input = fill(&case.input(), &special);
@@ -248,7 +248,7 @@ impl OpData {
         g.with_view_mut(&mut output, |out| plan.run_with(pool, &input, second.as_ref(), out, &mut scratch))
             .map_err(|e| format!("run: {e}"))?;
         let mut inside = vec![false; g.len];
-        g.positions().for_each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
+        g.each(|[n, y, x, c]| inside[g.index(n, y, x, c)] = true);
         match (0..g.len).find(|&i| inside[i] == (output[i].to_bits() == SENTINEL)) {
             Some(i) if inside[i] => Err(format!("element {i} of the output slice was not written")),
             Some(i) => Err(format!("element {i} of the output slice is outside the view and was written")),
@@ -307,7 +307,7 @@ pub fn compare(case: &OpCase, data: &OpData, output: &[f32]) -> Result<(), Strin
     let (g, dense) = (case.output(), Geometry::dense(case.layout, case.output_dims()));
     if data.kind != Kind::Reals || rounds_once(&case.op) {
         let want = data.expected(case, |v| v).map_err(failed)?;
-        return g.positions().try_for_each(|[n, y, x, c]| {
+        return g.try_each(|[n, y, x, c]| {
             let (got, want) = (output[g.index(n, y, x, c)], want[dense.index(n, y, x, c)]);
             if got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()) {
                 return Ok(());
@@ -333,7 +333,7 @@ pub fn compare(case: &OpCase, data: &OpData, output: &[f32]) -> Result<(), Strin
     };
     // One more for the division.
     let ku = (k + 1) as f64 / (1u64 << 24) as f64;
-    g.positions().try_for_each(|[n, y, x, c]| {
+    g.try_each(|[n, y, x, c]| {
         let i = dense.index(n, y, x, c);
         let (got, want, bound) = (f64::from(output[g.index(n, y, x, c)]), want[i], ku / (1.0 - ku) * absolute[i]);
         // Not `error > bound`: a NaN must fail.
