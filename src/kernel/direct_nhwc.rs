@@ -5,7 +5,7 @@
 //! address per kernel row where [`super::igemm_nhwc`] needs one per pixel and tap, and the rest is its product:
 //!
 //! ```text
-//! for each output row, for each tile of P pixels             (driver)
+//! for the tiles of some columns, for each output row         (driver)
 //!     for each panel of NV vectors of output channels        (micro-kernel)
 //!         acc[P][NV] = bias
 //!         for each kernel row inside the image, for each element k of a run
@@ -25,7 +25,8 @@
 //!
 //! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 on 224 x 224 pixels to 32 channels 94 % of peak,
 //! 7x7 stride 2 to 64 channels 99 %, 7x7 stride 4 99 %. AVX2: 89 %, 97 %, 91 %; the first
-//! two 2026-11-29 on one Zen 3 core (51.7 GMAC/s) 89 %, 97 %.
+//! two 2026-11-29 on one Zen 3 core (51.7 GMAC/s) 89 %, 97 %; 2026-11-30 3x3 on 32 x 32 pixels to 16 and 64 channels 76 %,
+//! 87 %, with stride 2 on 64 x 64 to 16 81 %: calls and the tests at the ends of rows take the rest.
 
 use super::igemm_micro_nhwc::bias;
 use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows};
@@ -357,31 +358,57 @@ impl Algorithm for DirectNhwc {
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
         let copies = rows.wrapping_add(s.kh).cast::<f32>();
         let (full, rest) = self.panels(p);
-        for unit in part.range(s.n * p.oh) {
-            let (image, y) = (unit / p.oh, unit % p.oh);
-            let mut x = 0;
-            let (mut width, mut until) = (cut.first, cut.until);
-            while x < p.ow {
-                if x >= until {
-                    (width, until) = (cut.last, p.ow);
-                }
-                let x_tile = x.min(p.ow - width.pixels.min(p.ow));
-                let (y0, x0) = p.origin(y, x_tile);
-                let columns = self.columns(p, width.pixels);
-                let dense = i.pixel == s.c_in;
-                let inside = dense && x0 >= 0 && x0 + columns as isize <= s.w as isize;
-                let copied = !(inside || dense && self.beyond == 0);
-                // Whole tiles in the image and in the output from here on.
-                let tiles = if inside {
-                    let more = (s.w - x0 as usize - columns).min((until - x_tile - width.pixels) * self.stride);
-                    1 + more / (width.pixels * self.stride)
-                } else {
-                    1
-                };
+        let units = part.range(s.n * p.oh);
+        let mut x = 0;
+        let (mut width, mut until) = (cut.first, cut.until);
+        // The same columns of all rows, so that what depends on the columns alone is found once.
+        while x < p.ow {
+            if x >= until {
+                (width, until) = (cut.last, p.ow);
+            }
+            let x_tile = x.min(p.ow - width.pixels.min(p.ow));
+            let (_, x0) = p.origin(0, x_tile);
+            let columns = self.columns(p, width.pixels);
+            let dense = i.pixel == s.c_in;
+            let inside = dense && x0 >= 0 && x0 + columns as isize <= s.w as isize;
+            let copied = !(inside || dense && self.beyond == 0);
+            // Whole tiles in the image and in the output from here on.
+            let tiles = if inside {
+                let more = (s.w - x0 as usize - columns).min((until - x_tile - width.pixels) * self.stride);
+                1 + more / (width.pixels * self.stride)
+            } else {
+                1
+            };
+            let in_image = if inside || copied {
+                ALL
+            } else {
+                (x0.min(0).unsigned_abs() * s.c_in, (s.w as isize - x0).max(0) as usize * s.c_in)
+            };
+            let tile = |nv: usize, panels: usize, last: usize| Tile {
+                tiles,
+                rows,
+                kernel_rows: s.kh,
+                run: s.kw * s.c_in,
+                inside: in_image,
+                panel: job.weights,
+                panels,
+                panel_len: nv * self.lanes * (p.k() + 1),
+                output: core::ptr::null_mut(),
+                output_step: o.pixel,
+                last,
+                clamp: job.clamp,
+            };
+            let narrower = full * self.nr();
+            let mut panels = tile(self.nv(), full, self.lanes);
+            let mut last_panel = tile(rest, 1, s.c_out - narrower - rest.saturating_sub(1) * self.lanes);
+            last_panel.panel = job.weights.wrapping_add(narrower * (p.k() + 1));
+            let (mut image, mut y) = (units.start / p.oh, units.start % p.oh);
+            for _ in units.clone() {
+                let (y0, _) = p.origin(y, x_tile);
+                let image_at = job.input.wrapping_add(image * i.image);
                 for ky in 0..s.kh {
                     let row = y0 + (ky * s.dilation[0]) as isize;
-                    let line = job.input.wrapping_add(image * i.image);
-                    let line = line.wrapping_offset(row.wrapping_mul(i.row as isize));
+                    let line = image_at.wrapping_offset(row.wrapping_mul(i.row as isize));
                     let mut pointer = core::ptr::null();
                     if (0..s.h as isize).contains(&row) {
                         pointer = line.wrapping_offset(x0.wrapping_mul(i.pixel as isize));
@@ -399,32 +426,13 @@ impl Algorithm for DirectNhwc {
                 // null outside the image, and hold the windows of all of them.
                 unsafe {
                     let output = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
-                    let in_image = if inside || copied {
-                        ALL
-                    } else {
-                        (x0.min(0).unsigned_abs() * s.c_in, (s.w as isize - x0).max(0) as usize * s.c_in)
-                    };
-                    let tile = |from: usize, nv: usize, panels: usize, last: usize| Tile {
-                        tiles,
-                        rows,
-                        kernel_rows: s.kh,
-                        run: s.kw * s.c_in,
-                        inside: in_image,
-                        panel: job.weights.add(from * (p.k() + 1)),
-                        panels,
-                        panel_len: nv * self.lanes * (p.k() + 1),
-                        output: output.add(from),
-                        output_step: o.pixel,
-                        last,
-                        clamp: job.clamp,
-                    };
                     if full > 0 {
-                        width.micros[self.nv() - 1](&tile(0, self.nv(), full, self.lanes));
+                        panels.output = output;
+                        width.micros[self.nv() - 1](&panels);
                     }
                     if rest > 0 {
-                        let from = full * self.nr();
-                        let last = s.c_out - from - (rest - 1) * self.lanes;
-                        width.micros[rest - 1](&tile(from, rest, 1, last));
+                        last_panel.output = output.add(narrower);
+                        width.micros[rest - 1](&last_panel);
                     }
                     if let Some(f) = &job.finish {
                         // Pixels that the moved back tile has finished before are finished anew from their sums.
@@ -433,8 +441,12 @@ impl Algorithm for DirectNhwc {
                         }
                     }
                 }
-                x = x_tile + tiles * width.pixels;
+                y += 1;
+                if y == p.oh {
+                    (image, y) = (image + 1, 0);
+                }
             }
+            x = x_tile + tiles * width.pixels;
         }
     }
 }
