@@ -22,7 +22,7 @@
 //! Scratch: the staged rows of a block, of at most [`MOST_CHANNELS`] input channels, and a word for each k.
 //!
 //! Measured 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 stride 2 from 3 channels to 32 on 224 x 224 85 % of peak,
-//! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %. AVX2, 2026-11-30, one Zen 3 core (51.7 GMAC/s): 77, 69, 80, 86, 92 %.
+//! to 16 77 %, 3x3 stride 1 89 %, 5x5 stride 2 93 %, 7x7 stride 2 to 64 97 %. AVX2, 2026-11-30, one Zen 3 core (51.7 GMAC/s): 79, 72, 82, 88, 92 %.
 
 use super::igemm_micro_nchw::finish_tile;
 use super::igemm_nchw::{Gather, IgemmNchw, Run};
@@ -121,7 +121,7 @@ pub(crate) struct Split {
     pub w: usize,
     /// Columns of padding before it.
     pub left: usize,
-    /// Two phases of `len` floats each, and the distance between them.
+    /// Two phases of `len` floats each, whole vectors, and the distance between them.
     pub to: *mut f32,
     pub step: usize,
     pub len: usize,
@@ -140,9 +140,11 @@ pub(crate) unsafe fn split<V: Vector>(t: &Split) {
     let ((even, even_first), (odd, odd_first)) = (phase(0), phase(1));
     // SAFETY: no column outside the row is read, and no element outside its phase written.
     unsafe {
-        for (phase, first) in [(even, even_first), (odd, odd_first)] {
-            for i in (0..first.min(t.len)).step_by(V::LANES) {
-                V::zero().store_first(t.to.add(phase + i), (t.len - i).min(V::LANES));
+        // Zeros in whole vectors, over which the columns at the row's ends are written.
+        for (phase, first, columns) in [(even, even_first, t.w.div_ceil(2)), (odd, odd_first, t.w / 2)] {
+            let end = (first + columns).min(t.len) / V::LANES * V::LANES;
+            for i in (0..first.min(t.len)).step_by(V::LANES).chain((end..t.len).step_by(V::LANES)) {
+                V::zero().store(t.to.add(phase + i));
             }
         }
         // Whole vectors of both phases, for which nothing is to be asked.
@@ -157,7 +159,7 @@ pub(crate) unsafe fn split<V: Vector>(t: &Split) {
             to = to.map(|to| to.wrapping_add(V::LANES));
         }
         let mut j = whole;
-        while even_first + j < t.len || odd_first + j < t.len {
+        while 2 * j < t.w && (even_first + j < t.len || odd_first + j < t.len) {
             let (low, high) = (columns::<V>(t, 2 * j), columns::<V>(t, 2 * j + V::LANES));
             let (x, y) = low.deinterleave(high);
             put(x, t, even, even_first + j);
@@ -360,9 +362,15 @@ impl Algorithm for IgemmRowsNchw {
         }
         let lanes = self.inner.lanes;
         let vectors = p.ow.div_ceil(lanes);
-        let tiles = Shares::new(vectors, vectors.div_ceil(self.micros.len()));
+        let tiles_of_row = vectors.div_ceil(self.micros.len());
+        let tiles = Shares::new(vectors, tiles_of_row);
         let sizes = Shares::new(p.oh, stage.blocks);
+        // Panels with as many channels are one call: those of one more, and the others.
         let panels = self.inner.panels(p);
+        let larger = self.inner.alike(p, 0);
+        let kinds = [(0, larger), (larger.min(panels - 1), panels - larger)]
+            .map(|(j, panels)| (self.inner.panel(p, j), panels));
+        let kinds = &kinds[..if larger < panels { 2 } else { 1 }];
         for unit in part.range(s.n * stage.blocks) {
             let (image, rows) = (unit / stage.blocks, sizes.range(unit % stage.blocks));
             let inputs = (rows.len() - 1) * s.stride[0] + (s.kh - 1) * s.dilation[0] + 1;
@@ -373,17 +381,14 @@ impl Algorithm for IgemmRowsNchw {
                 self.fill(job, &stage, input, p.origin(rows.start, 0).0, inputs, staged);
                 for (r, y) in rows.enumerate() {
                     let out = job.output.add(image * o.image + y * o.row);
-                    for tile in 0..vectors.div_ceil(self.micros.len()) {
+                    for tile in 0..tiles_of_row {
                         let range = tiles.range(tile);
                         let x = range.start * lanes;
-                        let mut j = 0;
-                        while j < panels {
-                            let (channel, mr, at) = self.inner.panel(p, j);
-                            let alike = self.inner.alike(p, j);
+                        for &((channel, mr, at), panels) in kinds {
                             self.micros[range.len() - 1][mr - 1](&Tile {
                                 k: p.k(),
                                 panel: job.weights.add(at),
-                                panels: alike,
+                                panels,
                                 x: staged.add(r * s.stride[0] * row + x),
                                 offsets,
                                 out: out.add(channel * o.channel + x),
@@ -391,7 +396,6 @@ impl Algorithm for IgemmRowsNchw {
                                 last: (p.ow - (range.end - 1) * lanes).min(lanes),
                                 clamp: job.clamp,
                             });
-                            j += alike;
                         }
                     }
                     job.finish_rows(image, 0..s.c_out, y..y + 1);
