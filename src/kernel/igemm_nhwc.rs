@@ -94,7 +94,7 @@ impl IgemmNhwc {
     /// The fullest tiles: all pixels of an image in one line, and every tap.
     pub(super) fn fullest(&self, p: &Problem) -> Tiling {
         let pixels = p.oh * p.ow;
-        Tiling::new(1, pixels, self.mr(p), (pixels * p.shape.kh) as f64 * p.shape.kw as f64)
+        Tiling::new(1, pixels, self.mr(p), pixels as f64 * (p.shape.kh * p.shape.kw) as f64)
     }
 
     /// How an image's output pixels are cut into tiles; never depends on the number of parts.
