@@ -17,7 +17,12 @@ use std::collections::BTreeSet;
 const BUDGET: u64 = 150_000;
 
 /// Rows for groups of whole vectors of output channels.
-const WHOLE_GROUPS: [&str; 2] = ["grouped_f32_nhwc_k3s1r1p10g8_avx2", "grouped_f32_nhwc_k3s2r1p8g8_avx2"];
+const WHOLE_GROUPS: [&str; 4] = [
+    "grouped_f32_nhwc_k3s1r1p10g8_avx2",
+    "grouped_f32_nhwc_k3s2r1p8g8_avx2",
+    "transposed_f32_nchw_k3s1r1p10g8_avx2",
+    "transposed_f32_nchw_k3s2r1p8g8_avx2",
+];
 
 /// What the cases of a row had in them.
 fn traits(case: &Case, row: &Kernel, parts: usize) -> Vec<&'static str> {

@@ -27,7 +27,7 @@ pub(super) static GROUP_K3S1: DirectNchw = DirectNchw {
     stride: 1,
     rows: 1,
     micros: &[(4, micro::<3, 1, 4, 1, 2>), (2, micro::<3, 1, 2, 1, 2>), (1, micro::<3, 1, 1, 1, 2>)],
-    cost: 1.1,
+    cost: 1.2,
     single: 3.0,
     ..DirectNchw::COMMON
 };
@@ -39,7 +39,7 @@ pub(super) static GROUP_K3S2: DirectNchw = DirectNchw {
     stride: 2,
     rows: 1,
     micros: &[(4, micro::<3, 2, 4, 1, 2>), (2, micro::<3, 2, 2, 1, 2>), (1, micro::<3, 2, 1, 1, 2>)],
-    cost: 1.2,
+    cost: 1.3,
     single: 3.0,
     ..DirectNchw::COMMON
 };

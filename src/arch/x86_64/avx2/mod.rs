@@ -70,6 +70,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwpadded_f32_nchw_k7s1r8p8_avx2", "dwpadded", Nchw, "4 to 8 rows x 8 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r6c16_avx2", "transposed", Nchw, "6 pixels x 16 channels", 8, &transposed_nchw::R6C16),
     row("transposed_f32_nchw_r4c24_avx2", "transposed", Nchw, "4 pixels x 24 channels", 8, &transposed_nchw::R4C24),
+    row("transposed_f32_nchw_k3s1r1p10g8_avx2", "transposed", Nchw, "1 row x 10 pixels x a group of 8 channels", 8, &transposed_nchw::G8_K3S1),
+    row("transposed_f32_nchw_k3s2r1p8g8_avx2", "transposed", Nchw, "1 row x 8 pixels x a group of 8 channels", 8, &transposed_nchw::G8_K3S2),
     row("transposed_f32_nchw_anyr2p4c8_avx2", "transposed", Nchw, "2 rows x 4 pixels x 8 channels", 8, &transposed_nchw::ANY),
     row("direct_f32_nchw_k3s1c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r1p16_avx2", "direct", Nchw, "4 channels x 1 row x 16 pixels", 8, &direct_nchw::GROUP_K3S2),

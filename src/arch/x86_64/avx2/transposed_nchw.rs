@@ -1,7 +1,7 @@
 //! NCHW by way of channels last: see [`crate::kernel::transposed_nchw`].
 
 use super::vector::F32x8;
-use super::{depthwise_nhwc, igemm_nhwc};
+use super::{depthwise_nhwc, grouped_nhwc, igemm_nhwc};
 use crate::kernel::Algorithm;
 use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 
@@ -22,6 +22,12 @@ pub(super) static R6C16: TransposedNchw = over(&igemm_nhwc::R6C16);
 
 /// Implicit GEMM, 4 pixels x 24 channels.
 pub(super) static R4C24: TransposedNchw = over(&igemm_nhwc::R4C24);
+
+/// 3x3, stride 1, groups of 8 output channels: 10 pixels.
+pub(super) static G8_K3S1: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1);
+
+/// 3x3, stride 2, groups of 8 output channels: 8 pixels.
+pub(super) static G8_K3S2: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S2);
 
 /// Depthwise of any size: 8 pixels x 8 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);
