@@ -156,8 +156,12 @@ impl Algorithm for IgemmNchw {
         let rows = p.cg_out as f64 / self.panels(p) as f64;
         let per_tile = vectors as f64 / tiles as f64;
         let tile = (rows * per_tile).max(8.0) * self.panels(p) as f64 * p.k() as f64;
-        // Gathering a vector of inputs takes the time of some eight multiply-adds: short runs, masks, address arithmetic.
-        let copy = if self.is_pointwise(p) { 0.0 } else { 8.0 * per_tile * p.k() as f64 };
+        // Gathering a vector of inputs takes the time of some eight multiply-adds: short runs, masks, address arithmetic. With a
+        // stride and several taps, each row of a tile that has several takes that of some forty.
+        let rows_of_tile = per_tile * self.lanes as f64 / p.ow as f64;
+        let dear = s.stride[1] > 1 && !s.is_pointwise() && rows_of_tile > 1.0;
+        let gather = if dear { 40.0 * rows_of_tile } else { 8.0 * per_tile };
+        let copy = if self.is_pointwise(p) { 0.0 } else { gather * p.k() as f64 };
         (s.n * s.groups * tiles) as f64 * (tile + copy) * self.width
     }
 
