@@ -1,66 +1,15 @@
 //! A run allocates nothing.
 
-mod common;
-
-use common::case::Backwards;
-use common::data::{Data, Kind};
-use common::rows::{cases, rows};
-use common::strategy::{accepted_cases, runner};
+use crate::common::allocator::calls;
+use crate::common::case::Backwards;
+use crate::common::data::{Data, Kind};
+use crate::common::rows::{cases, rows};
+use crate::common::strategy::{accepted_cases, runner};
 use lightconv::network::{self, NetworkPlan, Weights};
 use lightconv::parallel::Serial;
 use lightconv::{Layout, Options, Residual, View, ViewMut};
 use proptest::test_runner::TestCaseError;
-use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
-
-/// The system's allocator, counting the calls of each thread.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // At the end of a thread there is no counter any more, and no test either.
-    let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: everything is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Block) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, p: *mut u8, layout: Block, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(p, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Block) {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Calls to the allocator while `f` runs.
-fn calls<R>(f: impl FnOnce() -> R) -> (usize, R) {
-    let before = CALLS.get();
-    let result = f();
-    (CALLS.get() - before, result)
-}
 
 #[test]
 fn the_counter_counts() {

@@ -1,7 +1,7 @@
 //! The arithmetic of windows along an axis, against visiting every tap; and counts too large to be visited.
 
 #[path = "../src/axis.rs"]
-mod axis;
+mod arithmetic;
 
 use lightconv::shape::valid_outputs;
 use lightconv::{Conv2dShape, Cost};
@@ -14,10 +14,14 @@ fn taps_and_inner_outputs_agree_with_enumeration() {
                 for before in 0..k {
                     let out = (len + before).saturating_sub(k) / stride + 2;
                     let inside = |o: usize| (0..k).filter(move |t| (before..before + len).contains(&(o * stride + t)));
-                    let (first, end) = axis::inner(out, stride, k, before, len);
+                    let (first, end) = arithmetic::inner(out, stride, k, before, len);
                     for o in (0..out).filter(|&o| inside(o).count() > 0) {
                         let want = (o * stride + inside(o).next().unwrap() - before, inside(o).count());
-                        assert_eq!(axis::taps(o, stride, k, before, len), want, "{len} {k} {stride} {before} {o}");
+                        assert_eq!(
+                            arithmetic::taps(o, stride, k, before, len),
+                            want,
+                            "{len} {k} {stride} {before} {o}"
+                        );
                         assert_eq!((first..end).contains(&o), want.1 == k, "{len} {k} {stride} {before} {o}");
                     }
                 }
@@ -50,7 +54,7 @@ fn valid_pairs_agree_with_enumeration() {
                     for out in 1..7 {
                         let inside = |o: usize, k: usize| (before..before + len).contains(&(o * stride + k * dilation));
                         let want = (0..out * taps).filter(|i| inside(i / taps, i % taps)).count();
-                        let got = axis::valid_pairs(out, stride, taps, dilation, before, len);
+                        let got = arithmetic::valid_pairs(out, stride, taps, dilation, before, len);
                         assert_eq!(got, want as u128, "{out} {stride} {taps} {dilation} {before} {len}");
                     }
                 }

@@ -2,16 +2,10 @@
 //! through the composition of reference operations, gives exactly the closed form; and the closed forms give the ratios
 //! that the papers state.
 
-#[path = "common/block_strategy.rs"]
-mod block_strategy;
-#[path = "common/blocks.rs"]
-mod blocks;
-mod common;
-
-use block_strategy::{KINDS, blocks};
-use blocks::{Block, Number, Tensor, Weights};
-use common::rows::cases;
-use common::strategy::runner;
+use crate::common::block_strategy::{KINDS, blocks};
+use crate::common::blocks::{Block, Number, Tensor, Weights};
+use crate::common::rows::cases;
+use crate::common::strategy::runner;
 use lightconv::block::*;
 use lightconv::reference::{Counted, Counts};
 use lightconv::{Activation, Conv2dShape, Cost, Dims, Layout};

@@ -2,52 +2,18 @@
 //! ones; the bits depend neither on fusion, nor on the height of strips, nor on threads; nothing is allocated or touched
 //! that should not be.
 
-#[path = "common/block_strategy.rs"]
-mod block_strategy;
-#[path = "common/blocks.rs"]
-mod blocks;
-mod common;
-#[cfg(unix)]
-#[path = "common/pages.rs"]
-mod pages;
-
-use block_strategy::KINDS;
-use blocks::{Block, Bounded, Number, Plan, Tensor, Weights};
-use common::case::{Backwards, Geometry, Placement};
-use common::data::{Random, SENTINEL};
-use common::rows::{cases, runs_here};
-use common::strategy::{placement, runner};
-use common::threads::Threads;
+use crate::common::allocator::calls;
+use crate::common::block_strategy::{self, KINDS};
+use crate::common::blocks::{Block, Bounded, Number, Plan, Tensor, Weights};
+use crate::common::case::{Backwards, Geometry, Placement};
+use crate::common::data::{Random, SENTINEL};
+use crate::common::rows::{cases, runs_here};
+use crate::common::strategy::{placement, runner};
+use crate::common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{Isa, Layout, Options};
 use proptest::prelude::*;
-use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
-
-/// The system's allocator, counting the calls of each thread.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
-        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: std::alloc::Layout) {
-        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A block, its data, and where its tensors lie.
 #[derive(Debug)]
@@ -286,27 +252,25 @@ fn a_run_allocates_nothing() {
             let (from, to) = case.geometry();
             let (mut output, mut scratch) = (vec![0.0; to.len], vec![0.0; plan.scratch_len()]);
             let input = from.view(&input).unwrap();
-            let calls = to
+            let (made, result) = to
                 .with_view_mut(&mut output, |out| {
-                    let before = CALLS.get();
-                    plan.run(&input, out, &mut scratch)?;
-                    plan.run_with(&Backwards(4), &input, out, &mut scratch)?;
-                    Ok(CALLS.get() - before)
+                    Ok(calls(|| {
+                        plan.run(&input, out, &mut scratch)?;
+                        plan.run_with(&Backwards(4), &input, out, &mut scratch)
+                    }))
                 })
                 .unwrap();
-            prop_assert_eq!(calls, 0);
+            result.map_err(fail)?;
+            prop_assert_eq!(made, 0);
         }
         Ok(())
     });
-    let before = CALLS.get();
-    drop(std::hint::black_box(vec![1u8; 100]));
-    assert_eq!(CALLS.get() - before, 2, "the counter counts");
 }
 
 #[cfg(unix)]
 #[test]
 fn nothing_outside_the_slices_is_touched() {
-    use pages::{Arena, Flush, announced, explain_faults};
+    use crate::common::pages::{Arena, Flush, announced, explain_faults};
     explain_faults();
     let arenas = std::cell::RefCell::new([Arena::new(), Arena::new(), Arena::new()]);
     for_each_kind(2, |case| {

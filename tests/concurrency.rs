@@ -1,12 +1,10 @@
 //! One plan on many threads at once; the same bits for any number of parts and any executor.
 
-mod common;
-
-use common::case::{Backwards, Case, Geometry};
-use common::data::{Data, Kind};
-use common::rows::{cases, for_each_row, rows, runs_here};
-use common::strategy::{accepted_cases, runner};
-use common::threads::Threads;
+use crate::common::case::{Backwards, Case, Geometry};
+use crate::common::data::{Data, Kind};
+use crate::common::rows::{cases, for_each_row, rows, runs_here};
+use crate::common::strategy::{accepted_cases, runner};
+use crate::common::threads::Threads;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{Conv2dPlan, Conv2dShape, Dims, Epilogue, Error, Isa, Layout, Options, View, ViewMut};
 use proptest::test_runner::TestCaseError;

@@ -1,9 +1,7 @@
 //! The counts are proved here: a number that counts its multiplies and adds, run through the naive reference, gives
 //! exactly the closed forms of `Cost`, for every operation; and the layer tables give the published totals.
 
-mod common;
-
-use common::strategy::config;
+use crate::common::strategy::config;
 use core::cell::Cell;
 use lightconv::network::{Layer, Network, mobilenet_v1, mobilenet_v1_standard};
 use lightconv::reference::{self, Counted, Counts};

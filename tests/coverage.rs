@@ -5,16 +5,14 @@
 //! `ran NAME` once the row's cases have passed. Give all runs (native, capped tiers, emulated machines) one file, then ask:
 //!
 //! ```text
-//! LIGHTCONV_COVERAGE_FILE=coverage.txt cargo test --test coverage -- --ignored
+//! LIGHTCONV_COVERAGE_FILE=coverage.txt cargo test --test suite -- --ignored coverage::
 //! ```
 //!
 //! Every row must have run. Where no machine can run AVX-512, `LIGHTCONV_COVERAGE_MAY_LACK=avx512` accepts that, if every
 //! run that knew the tier says `lacks`; the check then says how many rows ran nowhere. No other tier may be missing:
 //! every x86-64 machine to test on has AVX2, and emulators have NEON.
 
-mod common;
-
-use common::rows::{rows, say, why_not};
+use crate::common::rows::{rows, say, why_not};
 use lightconv::Isa;
 use std::collections::{BTreeMap, BTreeSet};
 

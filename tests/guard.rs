@@ -3,15 +3,13 @@
 #![cfg(unix)]
 
 mod common;
-#[path = "common/pages.rs"]
-mod pages;
 
 use common::case::{Backwards, Case};
 use common::data::{Data, Kind};
+use common::pages::{Arena, Flush, announced, explain_faults, map_guarded, page};
 use common::rows::{cases, rows};
 use common::strategy::{accepted_cases, runner};
 use lightconv::{Conv2dPlan, Conv2dShape, Isa};
-use pages::{Arena, Flush, announced, explain_faults, map_guarded, page};
 use proptest::test_runner::TestCaseError;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,8 +1,6 @@
 //! Arguments that are wrong: always an `Err` that names the argument, the value and what was expected; never a panic.
 
-mod common;
-
-use common::strategy::config;
+use crate::common::strategy::config;
 use lightconv::parallel::Serial;
 use lightconv::{
     Activation, Conv2dPlan, Conv2dShape, Cost, Dims, Epilogue, Error, Isa, Layout, Options, Padding, Residual, Strides,

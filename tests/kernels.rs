@@ -1,12 +1,10 @@
 //! Every row of the registry against the reference, on every tier that this machine can run.
 
-mod common;
-
-use common::case::{Case, Placement};
-use common::data::{Data, Expected, Kind, check};
-use common::rows::{cases, for_each_row, record, record_tiers, rows, runs_here, say, why_not};
-use common::strategy::{accepted_cases, any_case, runner};
-use common::winograd;
+use crate::common::case::{Case, Placement};
+use crate::common::data::{Data, Expected, Kind, check};
+use crate::common::rows::{cases, for_each_row, record, record_tiers, rows, runs_here, say, why_not};
+use crate::common::strategy::{accepted_cases, any_case, runner};
+use crate::common::winograd;
 use lightconv::registry::{self, Kernel};
 use lightconv::{Activation, Conv2dPlan, Conv2dShape, Epilogue, Isa, Layout, Options, Residual, Tuning};
 use proptest::test_runner::TestCaseError;

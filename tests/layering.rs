@@ -151,6 +151,27 @@ fn imports_point_downwards() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// A file of tests that is neither a program nor a module of one is compiled by nobody.
+#[test]
+fn every_file_of_tests_belongs_to_a_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let (manifest, suite) = (read("Cargo.toml"), read("tests/main.rs"));
+    let mut left = Vec::new();
+    for entry in fs::read_dir(root.join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "rs") || path.ends_with("main.rs") {
+            continue;
+        }
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let named = |text: &str, line: String| text.lines().any(|l| l == line);
+        if !named(&suite, format!("mod {stem};")) && !named(&manifest, format!("name = \"{stem}\"")) {
+            left.push(path);
+        }
+    }
+    assert!(left.is_empty(), "neither a `mod` of tests/main.rs nor a [[test]] of Cargo.toml: {left:?}");
+}
+
 #[test]
 fn no_file_is_too_long() {
     let long: Vec<_> = files()

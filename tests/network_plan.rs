@@ -1,9 +1,7 @@
 //! Network plans against the composition of the reference operations: every intermediate tensor, in both layouts.
 
-mod common;
-
-use common::case::Backwards;
-use common::data::Random;
+use crate::common::case::Backwards;
+use crate::common::data::Random;
 use lightconv::network::{self, Graph, Layer, Network, NetworkPlan, Node, Op, Weights};
 use lightconv::parallel::{Parallel, Rayon, Serial};
 use lightconv::{

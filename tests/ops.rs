@@ -1,60 +1,23 @@
 //! The operations beside convolution against the reference, on every tier that this machine can run; their promises about
 //! allocation, threads, arguments and special values.
 
-mod common;
-#[path = "common/ops.rs"]
-mod ops;
-
-use common::case::{Backwards, Placement};
-use common::data::Kind;
-use common::rows::{cases, record, record_tiers, runs_here, say, why_not};
-use common::strategy::runner;
-use common::threads::Threads;
-use common::tiers::TIERS;
+use crate::common::allocator::calls;
+use crate::common::case::{Backwards, Placement};
+use crate::common::data::Kind;
+use crate::common::ops::{FAMILIES, Family, Op, OpCase, OpData, Plan, compare, op_case};
+use crate::common::rows::{cases, record, record_tiers, runs_here, say, why_not};
+use crate::common::strategy::runner;
+use crate::common::threads::Threads;
+use crate::common::tiers::TIERS;
 use lightconv::parallel::{Parallel, Serial};
 use lightconv::{
     ChannelShufflePlan, Conv2dShape, Cost, Dims, Elementwise, ElementwisePlan, Epilogue, Error, FullyConnectedPlan,
     Isa, Layout, Options, Padding, PoolPlan, Pooling, View, ViewMut,
 };
-use ops::{FAMILIES, Family, Op, OpCase, OpData, Plan, compare, op_case};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-
-/// The system's allocator, counting the calls of each thread.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on as it came; the default methods of the trait come here as well.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, block: Block) -> *mut u8 {
-        // At the end of a thread there is no counter any more, and no test either.
-        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(block) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, block: Block) {
-        let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(p, block) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Calls to the allocator while `f` runs.
-fn calls<R>(f: impl FnOnce() -> R) -> (usize, R) {
-    let before = CALLS.get();
-    let result = f();
-    (CALLS.get() - before, result)
-}
 
 /// A pool that counts what its tasks ask of the allocator.
 struct Watched(Backwards, std::sync::atomic::AtomicUsize);
@@ -175,7 +138,6 @@ fn every_operation_is_exact_on_integers_and_within_its_bound_on_reals() {
 
 #[test]
 fn a_run_allocates_nothing() {
-    assert_eq!(calls(|| drop(std::hint::black_box(vec![1u8; 100]))).0, 2, "the counter counts");
     for isa in tiers() {
         for (family, layout) in families() {
             let result = runner((cases() / 4).max(8)).run(&op_case(family, layout), |case| {

@@ -1,20 +1,13 @@
 //! The operations beside convolution touch nothing outside the caller's slices: every slice lies flush against
 //! inaccessible pages, once with its end and once with its start.
-#![cfg(unix)]
 
-mod common;
-#[path = "common/ops.rs"]
-mod ops;
-#[path = "common/pages.rs"]
-mod pages;
-
-use common::case::{Backwards, Placement};
-use common::data::Kind;
-use common::rows::{cases, runs_here};
-use common::strategy::runner;
+use crate::common::case::{Backwards, Placement};
+use crate::common::data::Kind;
+use crate::common::ops::{FAMILIES, Op, OpCase, OpData, compare, op_case};
+use crate::common::pages::{Arena, Flush, announced, explain_faults};
+use crate::common::rows::{cases, runs_here};
+use crate::common::strategy::runner;
 use lightconv::{Conv2dShape, Isa, Layout, Pooling};
-use ops::{FAMILIES, Op, OpCase, OpData, compare, op_case};
-use pages::{Arena, Flush, announced, explain_faults};
 use proptest::test_runner::TestCaseError;
 use std::cell::{Cell, RefCell};
 

@@ -1,9 +1,7 @@
 //! The oracle itself: against a formulation that shares nothing with it, against results worked out by hand, and with
 //! arguments that are wrong.
 
-mod common;
-
-use common::strategy::config;
+use crate::common::strategy::config;
 use lightconv::reference;
 use lightconv::{Activation, Conv2dShape, Dims, Epilogue, Error, Layout, Padding, Residual, Strides, View, ViewMut};
 use proptest::prelude::*;

@@ -1,13 +1,11 @@
 //! Winograd's algorithm: chosen only where the caller allows it, within its bound on data made to break it, the same bits
 //! for any number of threads, and as many multiplies as it says.
 
-mod common;
-
-use common::case::{Backwards, Case, Placement};
-use common::data::{Data, Expected, Kind, Random, check};
-use common::rows::{cases, rows, runs_here};
-use common::strategy::{accepted_cases, runner};
-use common::winograd;
+use crate::common::case::{Backwards, Case, Placement};
+use crate::common::data::{Data, Expected, Kind, Random, check};
+use crate::common::rows::{cases, rows, runs_here};
+use crate::common::strategy::{accepted_cases, runner};
+use crate::common::winograd;
 use lightconv::{Conv2dPlan, Conv2dShape, Epilogue, Isa, Layout, Options, Padding, registry};
 use proptest::test_runner::TestCaseError;
 

@@ -1,9 +1,9 @@
 //! Cases of the operations beside convolution: strategy, data, run, and the comparison with the reference.
 #![allow(dead_code)] // every test binary uses a part of it
 
-use super::common::case::{Geometry, Placement};
-use super::common::data::{Kind, Random, SENTINEL};
-use super::common::strategy::placement;
+use super::case::{Geometry, Placement};
+use super::data::{Kind, Random, SENTINEL};
+use super::strategy::placement;
 use lightconv::parallel::Parallel;
 use lightconv::{
     Activation, ChannelShufflePlan, Conv2dShape, Cost, Dims, Elementwise, ElementwisePlan, Epilogue, Error,

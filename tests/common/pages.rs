@@ -1,7 +1,7 @@
 //! Slices that lie flush against inaccessible pages, and a word of what ran when one is touched. Unix only.
 #![allow(dead_code)] // every test binary uses a part of it
 
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::cell::Cell;
 
 /// Which end of a slice touches the inaccessible pages.
 #[derive(Clone, Copy, Debug)]
@@ -67,15 +67,17 @@ impl Arena {
     }
 }
 
-/// What runs at the moment, for the signal handler: text and length.
-static TEXT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
-static LENGTH: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// What this thread runs at the moment, for the signal handler, which runs on the thread that faults: text and length.
+    static TEXT: Cell<(*const u8, usize)> = const { Cell::new((std::ptr::null(), 0)) };
+}
 
 /// Says what ran, and lets the fault happen again, now fatal.
 extern "C" fn on_fault(signal: libc::c_int) {
+    let (text, length) = TEXT.get();
     // SAFETY: the text is alive while it is announced, and these two calls are allowed in a signal handler.
     unsafe {
-        libc::write(2, TEXT.load(Ordering::Acquire).cast(), LENGTH.load(Ordering::Acquire));
+        libc::write(2, text.cast(), length);
         libc::signal(signal, libc::SIG_DFL);
     }
 }
@@ -92,10 +94,8 @@ pub fn explain_faults() {
 
 /// Runs `f`; a fault in it says `text`.
 pub fn announced<R>(text: &str, f: impl FnOnce() -> R) -> R {
-    LENGTH.store(0, Ordering::Release);
-    TEXT.store(text.as_ptr().cast_mut(), Ordering::Release);
-    LENGTH.store(text.len(), Ordering::Release);
+    TEXT.set((text.as_ptr(), text.len()));
     let result = f();
-    LENGTH.store(0, Ordering::Release);
+    TEXT.set((std::ptr::null(), 0));
     result
 }
