@@ -197,7 +197,9 @@ fn the_bits_depend_on_neither_fusion_nor_strips_nor_threads() {
             for options in case.options(isa) {
                 let plan = case.block.plan(case.layout, &weights, &options).map_err(fail)?;
                 cut.set(cut.get() + u32::from(plan.threads() > 1));
-                for pool in [&Serial as &dyn Parallel, &Threads(case.parts), &Backwards(9)] {
+                let pools = [&Serial as &dyn Parallel, &Backwards(9), &Threads(case.parts)];
+                // A plan of one part leaves a pool nothing to do, which one of them shows.
+                for &pool in &pools[..if plan.threads() > 1 { 3 } else { 2 }] {
                     let got = bits(&case.run(&*plan, pool, &input)?);
                     let want = want.get_or_insert_with(|| got.clone());
                     prop_assert!(*want == got, "{isa}: other bits with {options:?}\n{}", plan.describe());
