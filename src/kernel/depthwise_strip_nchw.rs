@@ -25,7 +25,9 @@
 //!
 //! Rows above and below the image are left out or zeros. Columns before and after a row are masked. The last strip is
 //! moved back to where it ends with the row, over outputs that are computed twice; a row of less than a vector is stored whole where the
-//! next ones are written after it. Planes of one strip follow each other without a new beginning.
+//! next ones are written after it. Planes of one strip follow each other without a new beginning. Down strips, what is left of a row behind
+//! whole vectors, if it is half a vector at most, is taken of two planes at once, half a vector each: the same instructions and a store
+//! more, with weights of both planes in turn. With stride 1 each column takes a second load, or a shift where none follows.
 //!
 //! With stride 2, even and odd columns of two vectors are parted by one shuffle each, which leaves quarters out of place; all sums
 //! are in that order, and it is mended once per output. The left column is the even ones of the same two vectors a column earlier.
@@ -42,8 +44,8 @@
 //! strip; with stride 2 columns parted once per output, by twelve multiply-adds on columns in turn in place of nine (no change);
 //! the middle column as an operand in memory (a fifth slower on 14 x 14: askew loads).
 //!
-//! Measured 2026-11-30, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 on maps 112, 56, 28, 14, 8 and 7 wide 85, 79, 68, 67, 68
-//! and 56; stride 2 from 112, 56, 28, 16 and 14 wide 41, 38, 36, 42 and 36.
+//! Measured 2026-11-30, one Zen 3 core (51.7 GMAC/s), AVX2, percent of peak: 3x3 stride 1 on maps 112, 56, 28, 20, 14, 12, 10, 8 and 7 wide 85, 79,
+//! 70, 70, 67, 62, 51, 68 and 56; stride 2 from 112, 56, 28, 24, 20, 16 and 14 wide 41, 38, 36, 40, 32, 42 and 36.
 
 use super::{Algorithm, Job, LINE, Part, Problem};
 use crate::pack::{Aligned, Source};
