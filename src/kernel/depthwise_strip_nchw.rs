@@ -192,7 +192,9 @@ impl Algorithm for DepthwiseStripNchw {
 
     fn estimate(&self, p: &Problem) -> f64 {
         // The least of all that can compute a shape, or the most, however many rows of it: as `depthwise_padded_nchw` says.
-        let cost = if p.ow < self.least_columns { 60.0 } else { 0.04 };
+        // With stride 2, a vector of the image may be wider than a row of less than one of outputs.
+        let narrow = self.stride == 2 && p.shape.w + p.shape.padding.left <= self.lanes;
+        let cost = if p.ow < self.least_columns || narrow { 60.0 } else { 0.04 };
         cost * (p.shape.n * p.shape.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
     }
 

@@ -45,7 +45,7 @@ pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(5, two::<3, 2>());
 pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(13, two::<5, 1>());
 
 /// Five rows, stride 2.
-pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(7, two::<5, 2>());
+pub(super) static K5S2: DepthwisePadded = rows::<5, 2>(8, two::<5, 2>());
 
 /// Seven rows, stride 1.
 pub(super) static K7S1: DepthwisePadded = rows::<7, 1>(32, one::<7, 1>());

@@ -1,7 +1,7 @@
 //! NCHW by way of channels last: see [`crate::kernel::transposed_nchw`].
 
 use super::vector::F32x8;
-use super::{depthwise_nhwc, grouped_nhwc, igemm_nhwc};
+use super::{depthwise_carry_nhwc, depthwise_nhwc, grouped_nhwc, igemm_nhwc};
 use crate::kernel::Algorithm;
 use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 
@@ -28,6 +28,18 @@ pub(super) static G8_K3S1: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1);
 
 /// 3x3, stride 2, groups of 8 output channels: 8 pixels.
 pub(super) static G8_K3S2: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S2);
+
+/// Depthwise 3x3, stride 1: 2 rows x 4 pixels. For maps of up to 4 columns, as all that follow here are for narrow ones.
+pub(super) static K3S1: TransposedNchw = over(&depthwise_nhwc::K3S1);
+
+/// Depthwise 3x3, stride 2: 4 pixels.
+pub(super) static K3S2: TransposedNchw = over(&depthwise_carry_nhwc::K3S2);
+
+/// Depthwise 5x5, stride 1: 8 pixels.
+pub(super) static K5S1: TransposedNchw = over(&depthwise_nhwc::K5S1);
+
+/// Depthwise 5x5, stride 2: 8 pixels.
+pub(super) static K5S2: TransposedNchw = over(&depthwise_nhwc::K5S2);
 
 /// Depthwise of any size: 8 pixels x 8 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);
