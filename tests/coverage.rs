@@ -1,8 +1,8 @@
 //! Which rows of the registry have been proved: on this machine, and by the machines of a CI run together.
 //!
 //! `tests/kernels.rs` appends to the file that `LIGHTCONV_COVERAGE_FILE` names: `row NAME TIER` for every row compiled
-//! for its architecture, `has TIER` or `lacks TIER` for what the machine says of the tier, whatever the cap, and
-//! `ran NAME` once the row's cases have passed. Give all runs (native, capped tiers, emulated machines) one file, then ask:
+//! for its architecture, `has TIER` or `lacks TIER` for what the machine says of the tier, whatever the cap, `ran NAME` once the
+//! row's cases have passed, and `left NAME` for one that the caller left out. Give all runs (native, capped tiers, emulated machines) one file, then ask:
 //!
 //! ```text
 //! LIGHTCONV_COVERAGE_FILE=coverage.txt cargo test --test suite -- --ignored coverage::
@@ -12,7 +12,7 @@
 //! run that knew the tier says `lacks`; the check then says how many rows ran nowhere. No other tier may be missing:
 //! every x86-64 machine to test on has AVX2, and emulators have NEON.
 
-use crate::common::rows::{rows, say, why_not};
+use crate::common::rows::{rows, say, why_not_row};
 use lightconv::Isa;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,8 @@ struct Union {
     open: Vec<String>,
     /// Rows that ran nowhere, by tier, where the caller allowed that no machine has the tier, and none has.
     lacking: BTreeMap<Isa, usize>,
+    /// Rows of such a tier that ran nowhere because a run left them out by name.
+    left: BTreeSet<String>,
     rows: usize,
 }
 
@@ -43,15 +45,19 @@ fn optional(list: &str) -> Result<BTreeSet<Isa>, String> {
 
 fn union(text: &str, may_lack: &BTreeSet<Isa>) -> Result<Union, String> {
     let (mut tiers, mut ran) = (BTreeMap::new(), BTreeSet::new());
-    let (mut has, mut lacks) = (BTreeSet::new(), BTreeSet::new());
+    let (mut has, mut lacks, mut left) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for line in text.lines() {
         let isa = |name| Isa::from_name(name).map_err(|e| format!("`{line}`: {e}"));
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["row", name, tier] => drop(tiers.insert(name, isa(tier)?)),
             ["ran", name] => drop(ran.insert(name)),
+            ["left", name] => drop(left.insert(name)),
             ["has", tier] => drop(has.insert(isa(tier)?)),
             ["lacks", tier] => drop(lacks.insert(isa(tier)?)),
-            _ => return Err(format!("`{line}` is none of `row NAME TIER`, `ran NAME`, `has TIER`, `lacks TIER`")),
+            _ => {
+                let known = "`row NAME TIER`, `ran NAME`, `left NAME`, `has TIER`, `lacks TIER`";
+                return Err(format!("`{line}` is none of {known}"));
+            }
         }
     }
     let mut found = Union { rows: tiers.len(), ..Union::default() };
@@ -60,6 +66,7 @@ fn union(text: &str, may_lack: &BTreeSet<Isa>) -> Result<Union, String> {
     for (name, isa) in &tiers {
         match (ran.contains(name), accepted(isa)) {
             (false, true) => *found.lacking.entry(*isa).or_default() += 1,
+            (false, _) if left.contains(name) && OPTIONAL.contains(isa) => drop(found.left.insert((*name).to_owned())),
             (false, false) => found.open.push(format!("{name} ran nowhere (needs {isa})")),
             (true, _) if !has.contains(isa) => found.open.push(format!("{name} ran, but no machine had {isa}")),
             (true, _) => {}
@@ -84,7 +91,7 @@ fn every_row_names_its_tier() {
         assert!(name.contains(&format!("_{}_", row.layout().name())), "{name} of {:?}", row.layout());
     }
     for row in elsewhere {
-        say(&format!("not run here: {} ({})", row.name(), why_not(row.isa())));
+        say(&format!("not run here: {} ({})", row.name(), why_not_row(row)));
     }
 }
 
@@ -119,7 +126,7 @@ fn a_tier_may_be_missing_if_it_is_named_and_no_machine_has_it() {
     let without = complete().replace("has avx512\nran a_avx512\n", "lacks avx512\n") + "row b avx512\n";
     let missed = ["a_avx512 ran nowhere (needs avx512)", "b ran nowhere (needs avx512)"];
     let found = union(&without, &named).unwrap();
-    assert_eq!(found, Union { open: vec![], lacking: BTreeMap::from([(Isa::Avx512, 2)]), rows: 6 });
+    assert_eq!(found, Union { lacking: BTreeMap::from([(Isa::Avx512, 2)]), rows: 6, ..Union::default() });
     // Not named.
     assert_eq!(open(&without, &[]), missed);
     // No run says so.
@@ -135,6 +142,17 @@ fn a_tier_may_be_missing_if_it_is_named_and_no_machine_has_it() {
     // That another tier is missing is not excused with it.
     let less = without.replace("has avx2\nran a_avx2\n", "lacks avx2\n");
     assert_eq!(open(&less, &OPTIONAL), ["a_avx2 ran nowhere (needs avx2)"]);
+}
+
+#[test]
+fn a_row_of_such_a_tier_may_be_left_out_by_name_and_is_told() {
+    let without = complete().replace("ran a_avx512\n", "left a_avx512\n");
+    let found = union(&without, &BTreeSet::new()).unwrap();
+    assert_eq!(found, Union { left: BTreeSet::from(["a_avx512".to_owned()]), rows: 5, ..Union::default() });
+    // Another run did not.
+    assert_eq!(union(&format!("{without}ran a_avx512\n"), &BTreeSet::new()).unwrap().left, BTreeSet::new());
+    let other = complete().replace("ran a_avx2\n", "left a_avx2\n");
+    assert_eq!(open(&other, &OPTIONAL), ["a_avx2 ran nowhere (needs avx2)"]);
 }
 
 #[test]
@@ -162,13 +180,16 @@ fn every_row_ran_somewhere() {
     };
     let found = union(&text, &may_lack).unwrap();
     assert!(found.open.is_empty(), "not every row is proved:\n{}", found.open.join("\n"));
-    if found.lacking.is_empty() {
+    if found.lacking.is_empty() && found.left.is_empty() {
         say(&format!("all {} rows of all architectures ran", found.rows));
         return;
     }
-    let ran = found.rows - found.lacking.values().sum::<usize>();
+    let ran = found.rows - found.left.len() - found.lacking.values().sum::<usize>();
     say(&format!("{ran} of {} rows of all architectures ran", found.rows));
     for (isa, count) in &found.lacking {
         say(&format!("not run anywhere: {count} rows of {isa}, which no machine of these runs has"));
+    }
+    for name in &found.left {
+        say(&format!("not run anywhere: {name}, which a run left out by name"));
     }
 }
