@@ -2,7 +2,8 @@
 //!
 //! `tests/kernels.rs` appends to the file that `LIGHTCONV_COVERAGE_FILE` names: `row NAME TIER` for every row compiled
 //! for its architecture, `has TIER` or `lacks TIER` for what the machine says of the tier, whatever the cap, `ran NAME` once the
-//! row's cases have passed, and `left NAME` for one that the caller left out. Give all runs (native, capped tiers, emulated machines) one file, then ask:
+//! row's cases have passed, and `left NAME` for one that the caller left out. Give all runs (native, capped tiers, emulated
+//! machines) one file, then ask:
 //!
 //! ```text
 //! LIGHTCONV_COVERAGE_FILE=coverage.txt cargo test --test suite -- --ignored coverage::

@@ -168,7 +168,8 @@ unsafe fn planes<const S: usize, const CLAMP: bool>(t: &Planes) {
             }
             return;
         }
-        // What is left of a row behind whole vectors is taken of two planes at once, if it is half a vector at most.
+        // What is left of a row behind whole vectors is taken of two planes at once, if it is half a vector at most. Its last column is not
+        // masked but shifted in with stride 1, so that it counts whether there is one.
         let by_two = if (1..=LANES / 2).contains(&(t.ow % LANES)) { t.planes / 2 * 2 } else { 0 };
         if t.beyond {
             strip(0).two_by_two::<S, CLAMP, { at::TWO_END }>(&all, by_two);
@@ -225,6 +226,24 @@ macro_rules! rows {
     };
 }
 
+/// Assembly for the rows of a strip, after its code the operands that not every strip has.
+macro_rules! rows_down {
+    ($strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:ident $mask:ident; [$code:expr] $($operands:tt)*) => {
+        rows!($strip $filter $bias $a $b; [
+            "2: // {row} {mask}", $code, "add {x}, {step}", "add {out}, {out_step}", "dec {outputs}", "jnz 2b"
+        ]
+            $($operands)*
+            x = inout(reg) $steps.x => _,
+            step = in(reg) $steps.step,
+            row = in(reg) $steps.row,
+            out = inout(reg) $steps.out => _,
+            out_step = in(reg) $steps.out_step,
+            outputs = inout(reg) $steps.outputs => _,
+            mask = in(ymm_reg) $mask,
+        )
+    };
+}
+
 /// Adds the rows that outputs of a strip end with, and writes what is complete.
 macro_rules! add_down {
     ($at:expr; $strip:ident $filter:ident $bias:ident $a:ident $b:ident; $steps:expr) => {{
@@ -233,34 +252,16 @@ macro_rules! add_down {
         let mask = _mm256_load_ps(if $at & at::BOTH == at::END { last } else { left }.as_ptr().cast());
         macro_rules! code {
             ($code:expr) => {
-                rows!($strip $filter $bias $a $b; [
-                    "2: // {row} {mask}", $code, "add {x}, {step}", "add {out}, {out_step}", "dec {outputs}", "jnz 2b"
-                ]
-                    x = inout(reg) steps.x => _,
-                    step = in(reg) steps.step,
-                    row = in(reg) steps.row,
-                    out = inout(reg) steps.out => _,
-                    out_step = in(reg) steps.out_step,
-                    outputs = inout(reg) steps.outputs => _,
-                    mask = in(ymm_reg) mask,
-                )
+                rows_down!($strip $filter $bias $a $b; steps mask; [$code])
             };
         }
         macro_rules! two {
             ($code:expr) => {
-                rows!($strip $filter $bias $a $b; [
-                    "2: // {row} {second} {mask}", $code, "add {x}, {step}", "add {out}, {out_step}", "dec {outputs}", "jnz 2b"
-                ]
-                    x = inout(reg) steps.x => _,
-                    step = in(reg) steps.step,
-                    row = in(reg) steps.row,
+                rows_down!(
+                    $strip $filter $bias $a $b; steps mask; [concat!("// {second}\n", $code)]
                     plane = in(reg) steps.plane,
                     second = in(reg) steps.second,
-                    out = inout(reg) steps.out => _,
-                    out_step = in(reg) steps.out_step,
                     out_plane = in(reg) steps.out_plane,
-                    outputs = inout(reg) steps.outputs => _,
-                    mask = in(ymm_reg) mask,
                 )
             };
         }

@@ -29,16 +29,17 @@ pub(super) static G8_K3S1: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1);
 /// 3x3, stride 2, groups of 8 output channels: 8 pixels.
 pub(super) static G8_K3S2: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S2);
 
-/// Depthwise 3x3, stride 1: 2 rows x 4 pixels. For maps of up to 4 columns, as all that follow here are for narrow ones.
+/// Depthwise 3x3, stride 1: 2 rows x 4 pixels. For maps of up to 4 columns, whose rows leave vectors along them half empty; vectors of 4
+/// lanes have no twin of this, nor of what follows, since they are full there; AVX-512 takes the kernel for any size.
 pub(super) static K3S1: TransposedNchw = over(&depthwise_nhwc::K3S1);
 
-/// Depthwise 3x3, stride 2: 4 pixels.
+/// Depthwise 3x3, stride 2: 4 pixels. For outputs of up to 4 columns.
 pub(super) static K3S2: TransposedNchw = over(&depthwise_carry_nhwc::K3S2);
 
-/// Depthwise 5x5, stride 1: 8 pixels.
+/// Depthwise 5x5, stride 1: 8 pixels. For maps of up to 12 columns.
 pub(super) static K5S1: TransposedNchw = over(&depthwise_nhwc::K5S1);
 
-/// Depthwise 5x5, stride 2: 8 pixels.
+/// Depthwise 5x5, stride 2: 8 pixels. For outputs of up to 7 columns.
 pub(super) static K5S2: TransposedNchw = over(&depthwise_nhwc::K5S2);
 
 /// Depthwise of any size: 8 pixels x 8 channels.
