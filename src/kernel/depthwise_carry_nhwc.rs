@@ -306,6 +306,8 @@ pub(crate) struct DepthwiseCarryNhwc {
     pub widths: &'static [Width],
     /// Cost of a multiply-add beside one in tiles: where pixels lie in all sets of the first cache, and where they crowd in few.
     pub cost: [f64; 2],
+    /// The same on cores that do not split long vectors, if it differs.
+    pub long: Option<[f64; 2]>,
 }
 
 /// What an image is cut into.
@@ -357,7 +359,7 @@ impl Algorithm for DepthwiseCarryNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let [dy, dx] = s.dilation;
-        let cost = self.cost[usize::from(crowds(p, dx))] * if dy * dx > 1 { 1.2 } else { 1.0 };
+        let cost = p.costs(self.cost, self.long)[usize::from(crowds(p, dx))] * if dy * dx > 1 { 1.2 } else { 1.0 };
         // Of a row, what its ends cost in pixels: there each output row tests its columns anew.
         let ends = 1.3 * (self.carried * dx.min(p.ow)) as f64;
         let pixels = (s.n * p.oh) as f64 * (p.ow as f64 + ends);

@@ -249,6 +249,8 @@ pub(crate) struct DepthwiseNhwc {
     /// Cost of one vector multiply-add beside that of a full vector and of loads that the registers can share: where pixels
     /// lie in all sets of the first cache, and where they crowd in a few.
     pub cost: [f64; 2],
+    /// The same on cores that do not split long vectors, if it differs.
+    pub long: Option<[f64; 2]>,
     /// Cost on narrow phases beside that on wider ones.
     pub narrow: f64,
 }
@@ -282,6 +284,7 @@ impl DepthwiseNhwc {
         widths: &[],
         lines: &[],
         cost: [1.0; 2],
+        long: None,
         narrow: 1.0,
     };
 
@@ -438,10 +441,10 @@ impl Algorithm for DepthwiseNhwc {
         // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
         // that depended on how an image is cut into strips could sum in another order.
         let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
-        let crowded = crowds(p, dilation[1]);
-        let cost =
-            self.line(p).map_or(self.cost, |line| [1.0, self.cost[1] / self.cost[0]].map(|cost| cost * line.cost()));
-        let cost = cost[usize::from(crowded)] * if dilation == [1, 1] { 1.0 } else { 1.2 };
+        let [spread, crowd] = p.costs(self.cost, self.long);
+        let cost = if crowds(p, dilation[1]) { crowd } else { spread };
+        let cost = self.line(p).map_or(cost, |line| cost / spread * line.cost());
+        let cost = cost * if dilation == [1, 1] { 1.0 } else { 1.2 };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped() && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };

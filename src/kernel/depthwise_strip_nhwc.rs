@@ -326,6 +326,8 @@ pub(crate) struct DepthwiseStripNhwc {
     /// Cost of a multiply-add beside one in tiles, where every input is loaded two or two and a half times: where pixels lie
     /// in all sets, and where they crowd.
     pub cost: [f64; 2],
+    /// The same on cores that do not split long vectors, if it differs.
+    pub long: Option<[f64; 2]>,
 }
 
 /// Output rows of a band. A band loads up to two rows more than its share.
@@ -404,12 +406,19 @@ impl Algorithm for DepthwiseStripNhwc {
         let s = &p.shape;
         let [dy, dx] = s.dilation;
         // Of a dense image; a plan does not know the strides that it will meet.
-        let crowded = s.c_in.wrapping_mul(dx * size_of::<f32>()).is_multiple_of(WAY / 2);
+        let apart = s.c_in.wrapping_mul(dx * size_of::<f32>());
+        // On cores that do not split long vectors, eight pixels in a way are too many already.
+        let divides = apart >= WAY / 8 && WAY.is_multiple_of(apart);
+        let crowded = apart.is_multiple_of(WAY / 2) || p.long_datapath && divides;
         let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
-        let phases = if dy * dx > 1 { 1.2 } else { 1.0 };
+        let phases = match dy * dx {
+            1 => 1.0,
+            _ if p.long_datapath => 1.45,
+            _ => 1.2,
+        };
         // A strip begins and ends for few multiply-adds.
         let narrow = if dx > 1 && p.ow.div_ceil(dx) <= 2 { 1.7 } else { 1.0 };
-        let cost = self.cost[usize::from(crowded)] * phases * narrow;
+        let cost = p.costs(self.cost, self.long)[usize::from(crowded)] * phases * narrow;
         (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 

@@ -29,7 +29,7 @@
 //! 87 %, with stride 2 on 64 x 64 to 16 81 %: calls and the tests at the ends of rows take the rest.
 
 use super::igemm_micro_nhwc::bias;
-use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows};
+use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows, spreads_stores};
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -110,7 +110,7 @@ unsafe fn one_panel<V: Vector, const STEP: usize, const P: usize, const NV: usiz
         let first = if SIDES { t.inside.0.min(t.run) } else { 0 };
         let end = if SIDES { t.inside.1.saturating_sub((P - 1) * STEP).clamp(first, t.run) } else { t.run };
         // The last kernel row inside the image, if the tile ends by rows: with three vectors, whose tiles have nine sums, that takes longer.
-        let by_rows = V::SPREADS_STORES && NV <= 2 && !SIDES && t.run >= STEPS;
+        let by_rows = spreads_stores::<V>(NV) && NV <= 2 && !SIDES && t.run >= STEPS;
         let last_row = (0..t.kernel_rows).rev().find(|&ky| by_rows && !(*t.rows.add(ky)).is_null());
         let (mut scalars, mut vectors) = (core::ptr::null(), panel);
         for ky in 0..t.kernel_rows {
@@ -241,8 +241,8 @@ pub(crate) struct DirectNhwc {
     /// Pixels that micro-kernels may read after a window's last one. Those that read none leave out columns in the padding, for
     /// others they are copied with their zeros.
     pub beyond: usize,
-    /// Cost of one vector multiply-add beside that of the tier's widest vector.
-    pub cost: f64,
+    /// Cost of one vector multiply-add beside that of the tier's widest vector, where the core splits that one.
+    pub width: f64,
 }
 
 impl DirectNhwc {
@@ -315,7 +315,7 @@ impl Algorithm for DirectNhwc {
         let pixels = cut.pixels as f64 / cut.tiles as f64;
         let tile = |nv: usize| if nv == 0 { 0.0 } else { (pixels * nv as f64).max(8.0) };
         let tiles = (s.n * p.oh * cut.tiles) as f64;
-        tiles * (full as f64 * tile(self.nv()) + tile(rest)) * (p.k() + 2) as f64 * self.cost
+        tiles * (full as f64 * tile(self.nv()) + tile(rest)) * (p.k() + 2) as f64 * 0.9 * p.vector_cost(self.width)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

@@ -1,6 +1,6 @@
 //! The micro-kernel of [`super::igemm_nchw`]: a tile of `MR` output channels by `NV` vectors of pixels, whose prose is there.
 
-use super::tile_end::{Even, STEPS, finish_tile_by_rows};
+use super::tile_end::{Even, STEPS, finish_tile_by_rows, spreads_stores};
 use super::{NO_CLAMP, in_order};
 use crate::vector::Vector;
 
@@ -96,7 +96,7 @@ unsafe fn one_panel<V: Vector, const MR: usize, const NV: usize>(
                 }
             };
         }
-        let by_rows = V::SPREADS_STORES && t.k >= STEPS;
+        let by_rows = spreads_stores::<V>(NV) && t.k >= STEPS;
         let end = t.k - if by_rows { STEPS } else { 0 };
         let mut k = 0;
         while k + 2 <= end {

@@ -5,8 +5,8 @@
 //! taps at its sides see padding in the first or last pixels, which are left out.
 
 use super::igemm_taps::RowTap;
-use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows};
-use super::{in_order, opaque};
+use super::tile_end::{Even, STEPS, Steps, finish, finish_by_rows, spreads_stores};
+use super::{in_order, in_order_if, opaque};
 use crate::vector::Vector;
 use core::ops::Range;
 
@@ -78,7 +78,23 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
         return;
     }
     for i in 0..t.tiles {
-        for j in 0..t.panels {
+        let mut j = 0;
+        if const { MR == 1 && !V::TAKES_LANES } && t.row.is_null() {
+            while t.panels - j > 1 {
+                // SAFETY: as the caller promises, for each tile and panel.
+                unsafe {
+                    let panel = t.panel.add(j * t.panel_len);
+                    let output = t.output.add(i * t.next[1] + t.channel + j * NV * V::LANES);
+                    let input = t.input.add(i * t.next[0] + t.shift);
+                    j += match const { 8 / NV } {
+                        4.. if t.panels - j >= 4 => one_pixel::<V, NV, 4>(t, input, panel, output),
+                        2.. if t.panels - j >= 3 && NV == 3 => one_pixel::<V, NV, 3>(t, input, panel, output),
+                        _ => one_pixel::<V, NV, 2>(t, input, panel, output),
+                    }
+                }
+            }
+        }
+        for j in j..t.panels {
             // SAFETY: as the caller promises, for each tile and panel.
             unsafe {
                 let panel = t.panel.add(j * t.panel_len);
@@ -91,6 +107,39 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
             }
         }
     }
+}
+
+/// One pixel and `J` panels together, as in a fully connected layer, so that it has the accumulators that hide the latency of the
+/// multiply-add, and is bound by how fast the weights come in. Gives `J`.
+///
+/// # Safety
+/// As [`micro`], for so many panels.
+#[inline(always)]
+unsafe fn one_pixel<V: Vector, const NV: usize, const J: usize>(
+    t: &Tile,
+    input: *const f32,
+    panel: *const f32,
+    output: *mut f32,
+) -> usize {
+    let nr = NV * V::LANES;
+    // SAFETY: by the contract of `Tile`.
+    unsafe {
+        let (mut acc, mut out, mut w) = ([[V::zero(); NV]; J], [output; J], [panel; J]);
+        for j in 0..J {
+            let panel = panel.add(j * t.panel_len);
+            (acc[j], w[j], out[j]) = (bias::<V, 1, NV>(panel)[0], opaque(panel.add(nr)), output.add(j * nr));
+        }
+        for k in 0..t.run {
+            let x = V::splat(*input.add(k));
+            for j in 0..J {
+                for v in 0..NV {
+                    acc[j][v] = acc[j][v].mul_add(x, V::load(w[j].add(k * nr + v * V::LANES)));
+                }
+            }
+        }
+        finish(acc, t.clamp, &out, t.last);
+    }
+    J
 }
 
 /// A tile of one panel whose pixels are one run each, a step apart. Of few channels it takes some fifty cycles: what it does
@@ -112,7 +161,7 @@ unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
         for m in 1..MR {
             a[m] = opaque(a[m - 1].add(t.input_step));
         }
-        let by_rows = takes_rows::<V, NV>(t);
+        let by_rows = takes_rows::<V, MR, NV>(t);
         let end = t.shift + t.run - if by_rows { STEPS } else { 0 };
         let w = run::<V, MR, NV, 0, 0>(&mut acc, &a, panel.add(NV * V::LANES), t.shift..end);
         let mut out = [output; MR];
@@ -127,10 +176,11 @@ unsafe fn in_line<V: Vector, const MR: usize, const NV: usize>(
     }
 }
 
-/// Whether a tile's last steps are taken for some rows at a time. With more than three vectors two rows have no registers left.
+/// Whether a tile's last steps are taken for some rows at a time. With more than three vectors two rows have no registers left; of
+/// 28 sums the compiler keeps one in memory, in all loops, where the function does this too.
 #[inline(always)]
-fn takes_rows<V: Vector, const NV: usize>(t: &Tile) -> bool {
-    V::SPREADS_STORES && NV <= 3 && t.run >= STEPS
+fn takes_rows<V: Vector, const MR: usize, const NV: usize>(t: &Tile) -> bool {
+    spreads_stores::<V>(NV) && NV <= 3 && MR * NV <= 24 && t.run >= STEPS
 }
 
 /// The last steps of a tile: elements from `end` on of the rows' runs, weights from `w` on.
@@ -163,7 +213,7 @@ unsafe fn in_row<V: Vector, const MR: usize, const NV: usize>(
     // SAFETY: by the contract of `Tile`.
     unsafe {
         let mut acc = bias::<V, MR, NV>(panel);
-        let by_rows = takes_rows::<V, NV>(t);
+        let by_rows = takes_rows::<V, MR, NV>(t);
         let (mut a, mut w, mut end) = ([t.zeros; MR], panel, 0);
         for s in 0..t.segments {
             let tap = &*t.row.add(s);
@@ -222,7 +272,7 @@ unsafe fn scattered<V: Vector, const MR: usize, const NV: usize>(t: &Tile, panel
     // last vector, of which `last` lanes are written.
     unsafe {
         let mut acc = bias::<V, MR, NV>(panel);
-        let by_rows = takes_rows::<V, NV>(t);
+        let by_rows = takes_rows::<V, MR, NV>(t);
         let (mut a, mut w, mut end) = ([t.zeros; MR], panel, 0);
         for s in 0..t.segments {
             w = panel.add(nr + *t.offsets.add(s) * nr);
@@ -313,9 +363,7 @@ unsafe fn run<V: Vector, const MR: usize, const NV: usize, const FIRST: usize, c
                     }
                     for m in rows.clone() {
                         V::mul_add_row::<$lane, NV>(&mut acc[m], &b, $q[m]);
-                        if const { MR * NV + NV + 1 >= 16 } {
-                            in_order::<V>();
-                        }
+                        in_order_if(const { MR * NV + NV + 1 >= if V::FEW_REGISTERS { 16 } else { 31 } });
                     }
                     in_order::<V>();
                 }

@@ -162,7 +162,7 @@ impl Algorithm for IgemmNchw {
         let dear = s.stride[1] > 1 && !s.is_pointwise() && rows_of_tile > 1.0;
         let gather = if dear { 40.0 * rows_of_tile } else { 8.0 * per_tile };
         let copy = if self.is_pointwise(p) { 0.0 } else { gather * p.k() as f64 };
-        (s.n * s.groups * tiles) as f64 * (tile + copy) * self.width
+        (s.n * s.groups * tiles) as f64 * (tile + copy) * p.vector_cost(self.width)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

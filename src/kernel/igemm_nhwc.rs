@@ -51,7 +51,7 @@ pub(crate) struct IgemmNhwc {
     pub micros: &'static [&'static [Micro]],
     /// `half[mr - 1]`: of one vector of half as many lanes, for a last panel of no more channels.
     pub half: Option<&'static [Micro]>,
-    /// Cost of one vector multiply-add beside that of the tier's widest vector.
+    /// Cost of one vector multiply-add beside that of the tier's widest vector, where the core splits that one.
     pub width: f64,
     /// Whether micro-kernels find the pixels of a row by addition, and leave out those in the padding.
     pub skips: bool,
@@ -68,7 +68,7 @@ impl IgemmNhwc {
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len().min(most_pixels(p));
         if p.shape.is_pointwise() {
-            most.min(8)
+            most.min(if p.long_datapath { 10 } else { 8 })
         } else if p.cg_out <= self.lanes || self.merges(p) {
             most
         } else {
@@ -132,7 +132,7 @@ impl IgemmNhwc {
         let cost = |tiling: &Tiling, products: f64| {
             let tiles = tiling.tiles() as f64;
             let rows = pixels as f64 / tiles;
-            let fill = (enough(self.lanes) as f64 / (rows * nv as f64)).max(1.0);
+            let fill = (self.enough(p) / (rows * nv as f64)).max(1.0);
             let streamed = if self.stays(p) { 0.0 } else { 0.2 + 0.6 * (5.0 - rows).max(0.0) };
             let products = products * fill + streamed * tiles * (s.kh * s.kw) as f64;
             products * (p.cg_in * vectors) as f64 + 100.0 * tiles
@@ -169,6 +169,11 @@ impl IgemmNhwc {
         Tiling::joined(p.oh, p.ow, mr, (s.kh as f64 * p.oh as f64 - outside) * columns + zeros)
     }
 
+    /// Accumulators that hide the latency of the multiply-add: as many as with half vectors where these take as long.
+    fn enough(&self, p: &Problem) -> f64 {
+        enough(if p.long_datapath { self.lanes.min(8) } else { self.lanes }) as f64
+    }
+
     /// [`Algorithm::estimate`] for these tiles.
     pub(super) fn estimate_of(&self, p: &Problem, tiling: &Tiling) -> f64 {
         let s = &p.shape;
@@ -178,7 +183,9 @@ impl IgemmNhwc {
         // Short tiles pay as if they had the accumulators that hide the latency of the multiply-add.
         let tiles = (s.n * tiling.tiles()) as f64;
         let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
-        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(enough(self.lanes) as f64) };
+        // A single pixel passes over several panels at a time.
+        let few = if s.is_pointwise() && rows == 1.0 { 1.0 } else { self.enough(p) };
+        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(few) };
         // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
         // Two pixels do not hide that the pointers of every tap are loaded anew.
         let looks_up = self.mr(p) < 3 && !s.is_pointwise();
@@ -186,14 +193,15 @@ impl IgemmNhwc {
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let taps = tiling.products / (p.oh * p.ow) as f64;
         let narrow = match p.cg_out % self.nr() {
-            // Half the multiply-adds of a vector, which hide less of what a tile does beside: 1.6 times as long, as measured.
-            1.. if self.half.is_some() && p.cg_out % self.nr() <= self.lanes / 2 => {
+            // Where it takes half the multiply-adds of a vector, these hide less of what a tile does beside: 1.6 times as long, as
+            // measured.
+            1.. if self.half.is_some() && p.cg_out % self.nr() <= self.lanes / 2 && !p.long_datapath => {
                 0.8 * rows.max(enough(self.lanes / 2) as f64)
             }
             _ => 1.1 * panel(rest),
         };
         let steps = tiles * (full as f64 * panel(self.micros.len()) + narrow) * taps * p.cg_in as f64;
-        s.groups as f64 * (steps * self.width * slower + tiles * rows * (s.kh * s.kw) as f64)
+        s.groups as f64 * (steps * p.vector_cost(self.width) * slower + tiles * rows * (s.kh * s.kw) as f64)
     }
 
     /// [`Algorithm::units`] for these tiles.

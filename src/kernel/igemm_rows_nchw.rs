@@ -26,7 +26,7 @@
 
 use super::igemm_micro_nchw::finish_tile;
 use super::igemm_nchw::{Gather, IgemmNchw, Run};
-use super::tile_end::{Each, STEPS, finish_tile_by_rows};
+use super::tile_end::{Each, STEPS, finish_tile_by_rows, spreads_stores};
 use super::{Algorithm, Job, Part, Problem, Shares, in_order};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
@@ -66,7 +66,7 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
             for m in 0..MR {
                 acc[m] = [V::splat(*w.add(m)); NV];
             }
-            let by_rows = V::SPREADS_STORES && t.k >= STEPS;
+            let by_rows = spreads_stores::<V>(NV) && t.k >= STEPS;
             let end = t.k - if by_rows { STEPS } else { 0 };
             for k in 0..end {
                 w = w.add(pitch);
@@ -328,7 +328,9 @@ impl Algorithm for IgemmRowsNchw {
         let (each, more) = (vectors / tiles, vectors % tiles);
         let row = more as f64 * tile(each + 1) + (tiles - more) as f64 * tile(each);
         let staged = stage.inputs * stage.phases * p.cg_in * stage.phase.div_ceil(self.inner.lanes);
-        s.n as f64 * ((p.oh * panels) as f64 * row + 4.0 * (stage.blocks * staged) as f64) * self.inner.width
+        s.n as f64
+            * ((p.oh * panels) as f64 * row + 4.0 * (stage.blocks * staged) as f64)
+            * p.vector_cost(self.inner.width)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

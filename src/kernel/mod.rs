@@ -5,7 +5,7 @@
 //! micro-kernels through function pointers; it does addresses only and exists once for all instruction sets.
 
 use crate::error::Error;
-use crate::isa::{Caches, Isa, Tuning};
+use crate::isa::{Caches, Isa, Tuning, has_long_datapath};
 use crate::pack::{Aligned, Source};
 use crate::shape::Conv2dShape;
 use crate::tensor::{Layout, Strides};
@@ -27,8 +27,14 @@ pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
 /// Loads after it stay after it, where registers are few: the compiler likes to load ahead what it has none for.
 #[inline(always)]
 pub(crate) fn in_order<V: crate::vector::Vector>() {
+    in_order_if(V::FEW_REGISTERS);
+}
+
+/// The same on a condition.
+#[inline(always)]
+pub(crate) fn in_order_if(_few: bool) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if V::FEW_REGISTERS {
+    if _few {
         // SAFETY: there is no instruction in it.
         unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
     }
@@ -109,6 +115,8 @@ pub(crate) struct Problem {
     pub cg_in: usize,
     pub cg_out: usize,
     pub caches: Caches,
+    /// Whether a long vector takes no longer than half of one.
+    pub long_datapath: bool,
     /// Whether the caller allows the changed arithmetic of Winograd's algorithm.
     pub winograd: bool,
     /// The cores that the caller has in mind.
@@ -119,8 +127,19 @@ impl Problem {
     pub(crate) fn new(shape: &Conv2dShape, layout: Layout) -> Result<Self, Error> {
         let (oh, ow) = shape.check()?;
         let (cg_in, cg_out) = (shape.c_in / shape.groups, shape.c_out / shape.groups);
-        let (caches, tuning) = (Caches::detect(), Tuning::OutOfOrder);
-        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches, winograd: false, tuning })
+        let (caches, long_datapath, tuning) = (Caches::detect(), has_long_datapath(), Tuning::OutOfOrder);
+        Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches, long_datapath, winograd: false, tuning })
+    }
+
+    /// Cost of a vector multiply-add beside that of the tier's widest vector, for one that costs `width` where the core splits
+    /// the widest.
+    pub(crate) fn vector_cost(&self, width: f64) -> f64 {
+        if self.long_datapath { width.max(1.0) } else { width }
+    }
+
+    /// Costs on cores that split long vectors, or those on cores that do not.
+    pub(crate) fn costs(&self, split: [f64; 2], long: Option<[f64; 2]>) -> [f64; 2] {
+        long.filter(|_| self.long_datapath).unwrap_or(split)
     }
 
     /// The problem of some output rows of one image. Its input begins with the first row that they read

@@ -145,6 +145,12 @@ pub(super) unsafe fn finish_tile_by_rows<V: Vector, W: Vectors, const MR: usize,
     }
 }
 
+/// Whether tiles of rows of `nv` vectors take their last steps for some rows at a time. Of sixteen lanes, one vector a row does not
+/// have the multiply-adds that hide the loads.
+pub(super) const fn spreads_stores<V: Vector>(nv: usize) -> bool {
+    V::SPREADS_STORES && (V::LANES <= 8 || nv > 1)
+}
+
 /// Rows that are taken at a time: so many that there are some chains.
 const fn together(nv: usize) -> usize {
     if nv > 2 { 2 } else { 4 / nv }

@@ -25,6 +25,7 @@ pub(super) static K3S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 2,
     widths: carries!(micro; 3 1 3; 5 4 3 2 1),
     cost: [1.05, 0.75],
+    long: None,
 };
 
 /// 3x3, stride 2: 4 pixels, whatever the map.
@@ -35,6 +36,7 @@ pub(super) static K3S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 1,
     widths: carries!(micro; 3 2 2; 4 3 2 1),
     cost: [0.6, 0.6],
+    long: None,
 };
 
 /// 5x5, stride 1: 4 pixels, where pixels crowd, and on maps of more than 56 pixels a row.
@@ -45,6 +47,7 @@ pub(super) static K5S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 4,
     widths: carries!(micro; 5 1 5; 4 3 2 1),
     cost: [0.92, 0.55],
+    long: None,
 };
 
 /// 5x5, stride 2: 4 pixels, where pixels crowd, and on maps of more than 14 outputs a row.
@@ -55,6 +58,7 @@ pub(super) static K5S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 2,
     widths: carries!(micro; 5 2 3; 4 3 2 1),
     cost: [0.88, 0.7],
+    long: None,
 };
 
 /// 7x7, stride 1: 4 pixels, on maps of more than 14 pixels a row.
@@ -65,4 +69,5 @@ pub(super) static K7S1: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 6,
     widths: carries!(micro; 7 1 7; 4 3 2 1),
     cost: [0.75, 0.7],
+    long: None,
 };

@@ -49,6 +49,7 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     rows: 2,
     widths: widths!(micro; 3 2 2; 8 7 4 1),
     cost: [1.0; 2],
+    long: Some([1.0, 1.5]),
     ..DepthwiseNhwc::COMMON
 };
 

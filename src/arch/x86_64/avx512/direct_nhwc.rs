@@ -15,7 +15,7 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 
 /// A kernel of full vectors.
 const fn full(stride: usize, widths: &'static [Width]) -> DirectNhwc {
-    DirectNhwc { lanes: 16, c_in: 3, stride, widths, beyond: 0, cost: 0.9 }
+    DirectNhwc { lanes: 16, c_in: 3, stride, widths, beyond: 0, width: 1.0 }
 }
 
 /// Three channels, stride 1: 8 pixels x 32 channels.
@@ -37,10 +37,9 @@ unsafe fn half<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
     unsafe { direct_nhwc::micro::<Half, STEP, P, NV>(t) }
 }
 
-/// A kernel of half vectors. One costs a little more than half of a full one: between that (cores that split 512-bit operations
-/// in two) and as much.
+/// A kernel of half vectors.
 const fn halves(stride: usize, widths: &'static [Width]) -> DirectNhwc {
-    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, cost: 0.5 }
+    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, width: 0.55 }
 }
 
 /// Three channels, stride 1: 8 pixels x 24 channels, for channel counts that would leave half of a full vector empty.

@@ -5,6 +5,7 @@ use crate::kernel::ops::{Ops, ops};
 use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
+mod depthwise_carry_nhwc;
 mod depthwise_nchw;
 mod depthwise_nhwc;
 mod depthwise_padded_nchw;
@@ -57,6 +58,9 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwstrip_f32_nhwc_k3s1p7c16_avx512", "dwstrip", Nhwc, "strip of 7 pixels x 16 channels", 16, &depthwise_strip_nhwc::K3S1),
     row("dwstrip_f32_nhwc_k3s2p4c32_avx512", "dwstrip", Nhwc, "strip of 4 pixels x 32 channels", 16, &depthwise_strip_nhwc::K3S2),
     row("dwstrip_f32_nhwc_k5s2p4c16_avx512", "dwstrip", Nhwc, "strip of 4 pixels x 16 channels", 16, &depthwise_strip_nhwc::K5S2),
+    row("dwcarry_f32_nhwc_k3s2p4c16_avx512", "dwcarry", Nhwc, "rows of 4 pixels x 16 channels", 16, &depthwise_carry_nhwc::K3S2),
+    row("dwcarry_f32_nhwc_k5s2p4c16_avx512", "dwcarry", Nhwc, "rows of 4 pixels x 16 channels", 16, &depthwise_carry_nhwc::K5S2),
+    row("dwcarry_f32_nhwc_k7s1p4c16_avx512", "dwcarry", Nhwc, "rows of 4 pixels x 16 channels", 16, &depthwise_carry_nhwc::K7S1),
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
     row("rows_f32_nchw_r8p48_avx512", "rows", Nchw, "8 channels x 48 pixels", 16, &igemm_rows_nchw::R8V3),
@@ -72,6 +76,12 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwpadded_f32_nchw_k7s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
     row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
+    row("transposed_f32_nchw_g3s1r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::GROUP_K3S1),
+    row("transposed_f32_nchw_g3s2r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::GROUP_K3S2),
+    row("transposed_f32_nchw_k3s1p7c16_avx512", "transposed", Nchw, "strip of 7 pixels x 16 channels", 16, &transposed_nchw::K3S1),
+    row("transposed_f32_nchw_k3s2p4c32_avx512", "transposed", Nchw, "strip of 4 pixels x 32 channels", 16, &transposed_nchw::K3S2),
+    row("transposed_f32_nchw_k5s1r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::K5S1),
+    row("transposed_f32_nchw_k5s2r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::K5S2),
     row("transposed_f32_nchw_anyr2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::ANY),
     row("direct_f32_nchw_k3s1c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S1),
     row("direct_f32_nchw_k3s2c4r2p32_avx512", "direct", Nchw, "4 channels x 2 rows x 32 pixels", 16, &direct_nchw::GROUP_K3S2),

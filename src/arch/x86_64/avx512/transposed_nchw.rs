@@ -1,7 +1,7 @@
 //! NCHW by way of channels last: see [`crate::kernel::transposed_nchw`].
 
 use super::vector::F32x16;
-use super::{depthwise_nhwc, igemm_nhwc};
+use super::{depthwise_nhwc, depthwise_strip_nhwc, grouped_nhwc, igemm_nhwc};
 use crate::kernel::Algorithm;
 use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 
@@ -22,6 +22,24 @@ pub(super) static R14C32: TransposedNchw = over(&igemm_nhwc::R14C32);
 
 /// Implicit GEMM, 8 pixels x 24 channels.
 pub(super) static R8C24: TransposedNchw = over(&igemm_nhwc::R8C24);
+
+/// 3x3, stride 1, groups of few channels: 2 rows x 8 pixels.
+pub(super) static GROUP_K3S1: TransposedNchw = over(&grouped_nhwc::K3S1);
+
+/// 3x3, stride 2, groups of few channels: 2 rows x 8 pixels.
+pub(super) static GROUP_K3S2: TransposedNchw = over(&grouped_nhwc::K3S2);
+
+/// Depthwise 3x3, stride 1: strips of 7 pixels.
+pub(super) static K3S1: TransposedNchw = over(&depthwise_strip_nhwc::K3S1);
+
+/// Depthwise 3x3, stride 2: strips of 4 pixels.
+pub(super) static K3S2: TransposedNchw = over(&depthwise_strip_nhwc::K3S2);
+
+/// Depthwise 5x5, stride 1: 2 rows x 8 pixels.
+pub(super) static K5S1: TransposedNchw = over(&depthwise_nhwc::K5S1);
+
+/// Depthwise 5x5, stride 2: 2 rows x 8 pixels.
+pub(super) static K5S2: TransposedNchw = over(&depthwise_nhwc::K5S2);
 
 /// Depthwise of any size: 8 pixels x 16 channels.
 pub(super) static ANY: TransposedNchw = over(&depthwise_nhwc::ANY);

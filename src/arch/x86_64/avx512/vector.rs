@@ -38,6 +38,8 @@ unsafe impl Vector for F32x16 {
 
     const TAKES_LANES: bool = false;
 
+    const SPREADS_STORES: bool = true;
+
     type Quad = *const f32;
 
     type Rest = super::half::Half;
