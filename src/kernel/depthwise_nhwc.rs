@@ -434,17 +434,16 @@ impl Algorithm for DepthwiseNhwc {
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
-        let s = &p.shape;
         let dilation = self.dilation(p);
         let (phases, columns) = (Phase::count(p, dilation), p.ow.div_ceil(dilation[1]));
         let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
         // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
         // that depended on how an image is cut into strips could sum in another order.
-        let pixels = (s.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
+        let pixels = (p.shape.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
         let [spread, crowd] = p.costs(self.cost, self.long);
         let cost = if crowds(p, dilation[1]) { crowd } else { spread };
         let cost = self.line(p).map_or(cost, |line| cost / spread * line.cost());
-        let cost = cost * if dilation == [1, 1] { 1.0 } else { 1.2 };
+        let cost = if dilation == [1, 1] { cost } else { 1.2 * cost };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped() && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };

@@ -238,6 +238,9 @@ pub(crate) struct DirectNhwc {
     pub stride: usize,
     /// Widths, the largest first; the last is 1.
     pub widths: &'static [Width],
+    /// The same for layers of no more output channels than a vector has lanes, if there are others: wider, for the accumulators
+    /// that hide the latency of the multiply-add, and fewer loads of weights.
+    pub one_vector: &'static [Width],
     /// Pixels that micro-kernels may read after a window's last one. Those that read none leave out columns in the padding, for
     /// others they are copied with their zeros.
     pub beyond: usize,
@@ -246,18 +249,23 @@ pub(crate) struct DirectNhwc {
 }
 
 impl DirectNhwc {
-    fn nv(&self) -> usize {
-        self.widths[0].micros.len()
+    fn widths(&self, p: &Problem) -> &'static [Width] {
+        if p.shape.c_out > self.lanes || self.one_vector.is_empty() { self.widths } else { self.one_vector }
     }
 
-    fn nr(&self) -> usize {
-        self.nv() * self.lanes
+    fn nv(&self, p: &Problem) -> usize {
+        self.widths(p)[0].micros.len()
+    }
+
+    fn nr(&self, p: &Problem) -> usize {
+        self.nv(p) * self.lanes
     }
 
     /// How rows of `ow` pixels are cut into tiles. A tile costs its pixels and about one more for its calls and stores.
-    fn cut(&self, ow: usize) -> Cut<'_> {
-        let width = |pixels: usize| self.widths.iter().find(|w| w.pixels == pixels);
-        let cuts = self.widths.iter().filter(|w| w.pixels <= ow).map(|first| {
+    fn cut(&self, p: &Problem) -> Cut<'_> {
+        let (widths, ow) = (self.widths(p), p.ow);
+        let width = |pixels: usize| widths.iter().find(|w| w.pixels == pixels);
+        let cuts = widths.iter().filter(|w| w.pixels <= ow).map(|first| {
             let tiles = ow.div_ceil(first.pixels);
             let (each, more) = (ow / tiles, ow % tiles);
             let last = width(each);
@@ -266,7 +274,7 @@ impl DirectNhwc {
                 None => Cut { first, until: ow, last: first, tiles, pixels: tiles * first.pixels },
             }
         });
-        let narrowest = &self.widths[self.widths.len() - 1];
+        let narrowest = &widths[widths.len() - 1];
         cuts.min_by_key(|c| c.pixels + c.tiles).unwrap_or(Cut {
             first: narrowest,
             until: ow,
@@ -287,7 +295,7 @@ impl DirectNhwc {
 
     /// Panels of `NV` vectors, and vectors of the narrower last one.
     fn panels(&self, p: &Problem) -> (usize, usize) {
-        (p.shape.c_out / self.nr(), (p.shape.c_out % self.nr()).div_ceil(self.lanes))
+        (p.shape.c_out / self.nr(p), (p.shape.c_out % self.nr(p)).div_ceil(self.lanes))
     }
 }
 
@@ -309,22 +317,22 @@ impl Algorithm for DirectNhwc {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let cut = self.cut(p.ow);
+        let cut = self.cut(p);
         let (full, rest) = self.panels(p);
         // A tile waits for the latency of the multiply-add, of which eight must be under way.
         let pixels = cut.pixels as f64 / cut.tiles as f64;
         let tile = |nv: usize| if nv == 0 { 0.0 } else { (pixels * nv as f64).max(8.0) };
         let tiles = (s.n * p.oh * cut.tiles) as f64;
-        tiles * (full as f64 * tile(self.nv()) + tile(rest)) * (p.k() + 2) as f64 * 0.9 * p.vector_cost(self.width)
+        tiles * (full as f64 * tile(self.nv(p)) + tile(rest)) * (p.k() + 2) as f64 * 0.9 * p.vector_cost(self.width)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
         let (full, rest) = self.panels(p);
-        let mut packed = Aligned::new((full * self.nv() + rest) * self.lanes * (p.k() + 1));
+        let mut packed = Aligned::new((full * self.nv(p) + rest) * self.lanes * (p.k() + 1));
         let mut out = packed.writer();
-        for first in (0..s.c_out).step_by(self.nr()) {
-            let channels = first..first + (s.c_out - first).min(self.nr()).next_multiple_of(self.lanes);
+        for first in (0..s.c_out).step_by(self.nr(p)) {
+            let channels = first..first + (s.c_out - first).min(self.nr(p)).next_multiple_of(self.lanes);
             let inside = |o: usize| o < s.c_out;
             channels.clone().for_each(|o| out.put(if inside(o) { source.bias(o) } else { 0.0 }));
             for ky in 0..s.kh {
@@ -342,7 +350,7 @@ impl Algorithm for DirectNhwc {
 
     fn scratch_len(&self, p: &Problem) -> usize {
         let words = (p.shape.kh + 1) * size_of::<usize>() / size_of::<f32>();
-        words + p.shape.kh * self.window(p, self.cut(p.ow).first.pixels)
+        words + p.shape.kh * self.window(p, self.cut(p).first.pixels)
     }
 
     fn units(&self, p: &Problem) -> usize {
@@ -352,7 +360,7 @@ impl Algorithm for DirectNhwc {
     unsafe fn run(&self, job: &Job<'_>, part: Part) {
         let p = job.problem;
         let (s, i, o) = (&p.shape, job.input_strides, job.output_strides);
-        let cut = self.cut(p.ow);
+        let cut = self.cut(p);
         // Tiles of the last width are no wider than those of the first.
         let window = self.window(p, cut.first.pixels);
         let rows = job.scratch.wrapping_add(job.scratch.align_offset(align_of::<usize>())).cast::<*const f32>();
@@ -398,8 +406,8 @@ impl Algorithm for DirectNhwc {
                 last,
                 clamp: job.clamp,
             };
-            let narrower = full * self.nr();
-            let mut panels = tile(self.nv(), full, self.lanes);
+            let narrower = full * self.nr(p);
+            let mut panels = tile(self.nv(p), full, self.lanes);
             let mut last_panel = tile(rest, 1, s.c_out - narrower - rest.saturating_sub(1) * self.lanes);
             last_panel.panel = job.weights.wrapping_add(narrower * (p.k() + 1));
             let (mut image, mut y) = (units.start / p.oh, units.start % p.oh);
@@ -428,7 +436,7 @@ impl Algorithm for DirectNhwc {
                     let output = job.output.add(image * o.image + y * o.row + x_tile * o.pixel);
                     if full > 0 {
                         panels.output = output;
-                        width.micros[self.nv() - 1](&panels);
+                        width.micros[self.nv(p) - 1](&panels);
                     }
                     if rest > 0 {
                         last_panel.output = output.add(narrower);

@@ -205,7 +205,9 @@ static W2: [Width; 4] =
     widths(Width { pixels: 8, micros: &[micro::<6, 8, 1>, s2] }, direct_widths!(micro; 6; [1 2]; 4 2 1));
 
 /// Three channels, stride 1: 8 pixels x 8 channels.
-pub(super) static C3S1: DirectNhwc = DirectNhwc { lanes: 4, c_in: 3, stride: 1, widths: &W1, beyond: 1, width: 1.0 };
+pub(super) static C3S1: DirectNhwc =
+    DirectNhwc { lanes: 4, c_in: 3, stride: 1, widths: &W1, one_vector: &[], beyond: 1, width: 1.0 };
 
 /// Three channels, stride 2: 8 pixels x 8 channels.
-pub(super) static C3S2: DirectNhwc = DirectNhwc { lanes: 4, c_in: 3, stride: 2, widths: &W2, beyond: 1, width: 1.0 };
+pub(super) static C3S2: DirectNhwc =
+    DirectNhwc { lanes: 4, c_in: 3, stride: 2, widths: &W2, one_vector: &[], beyond: 1, width: 1.0 };

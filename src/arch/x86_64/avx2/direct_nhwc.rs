@@ -14,7 +14,7 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 
 /// A kernel for three channels.
 const fn kernel(stride: usize, widths: &'static [Width]) -> DirectNhwc {
-    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, width: 1.0 }
+    DirectNhwc { lanes: 8, c_in: 3, stride, widths, one_vector: &[], beyond: 0, width: 1.0 }
 }
 
 /// Stride 1: 6 pixels x 16 channels.

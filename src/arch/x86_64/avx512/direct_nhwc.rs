@@ -14,18 +14,21 @@ unsafe fn micro<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 }
 
 /// A kernel of full vectors.
-const fn full(stride: usize, widths: &'static [Width]) -> DirectNhwc {
-    DirectNhwc { lanes: 16, c_in: 3, stride, widths, beyond: 0, width: 1.0 }
+const fn full(stride: usize, widths: &'static [Width], one_vector: &'static [Width]) -> DirectNhwc {
+    DirectNhwc { lanes: 16, c_in: 3, stride, widths, one_vector, beyond: 0, width: 1.0 }
 }
 
-/// Three channels, stride 1: 8 pixels x 32 channels.
-pub(super) static C3S1: DirectNhwc = full(1, direct_widths!(micro; 3; [1 2]; 8 7 4 1));
+/// Three channels, stride 1: 8 pixels x 32 channels, or 16 pixels x 16 channels.
+pub(super) static C3S1: DirectNhwc =
+    full(1, direct_widths!(micro; 3; [1 2]; 8 7 4 1), direct_widths!(micro; 3; [1]; 16 14 12 8 7 4 1));
 
 /// Three channels, stride 2: the same.
-pub(super) static C3S2: DirectNhwc = full(2, direct_widths!(micro; 6; [1 2]; 8 7 4 1));
+pub(super) static C3S2: DirectNhwc =
+    full(2, direct_widths!(micro; 6; [1 2]; 8 7 4 1), direct_widths!(micro; 6; [1]; 16 14 12 8 7 4 1));
 
 /// Three channels, stride 4: the same.
-pub(super) static C3S4: DirectNhwc = full(4, direct_widths!(micro; 12; [1 2]; 8 7 4 1));
+pub(super) static C3S4: DirectNhwc =
+    full(4, direct_widths!(micro; 12; [1 2]; 8 7 4 1), direct_widths!(micro; 12; [1]; 16 14 12 8 7 4 1));
 
 /// Half vectors, with the registers of AVX-512VL.
 ///
@@ -39,7 +42,7 @@ unsafe fn half<const STEP: usize, const P: usize, const NV: usize>(t: &Tile) {
 
 /// A kernel of half vectors.
 const fn halves(stride: usize, widths: &'static [Width]) -> DirectNhwc {
-    DirectNhwc { lanes: 8, c_in: 3, stride, widths, beyond: 0, width: 0.55 }
+    DirectNhwc { lanes: 8, c_in: 3, stride, widths, one_vector: &[], beyond: 0, width: 0.55 }
 }
 
 /// Three channels, stride 1: 8 pixels x 24 channels, for channel counts that would leave half of a full vector empty.

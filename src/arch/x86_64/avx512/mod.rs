@@ -76,6 +76,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwpadded_f32_nchw_k7s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K7S1),
     row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
     row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
+    row("transposed_f32_nchw_i3s4r8c32_avx512", "transposed", Nchw, "8 pixels x 32 channels", 16, &transposed_nchw::C3S4),
     row("transposed_f32_nchw_g3s1r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::GROUP_K3S1),
     row("transposed_f32_nchw_g3s2r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::GROUP_K3S2),
     row("transposed_f32_nchw_k3s1p7c16_avx512", "transposed", Nchw, "strip of 7 pixels x 16 channels", 16, &transposed_nchw::K3S1),

@@ -1,7 +1,7 @@
 //! NCHW by way of channels last: see [`crate::kernel::transposed_nchw`].
 
 use super::vector::F32x16;
-use super::{depthwise_nhwc, depthwise_strip_nhwc, grouped_nhwc, igemm_nhwc};
+use super::{depthwise_nhwc, depthwise_strip_nhwc, direct_nhwc, grouped_nhwc, igemm_nhwc};
 use crate::kernel::Algorithm;
 use crate::kernel::transposed_nchw::{self, Matrix, TransposedNchw};
 
@@ -22,6 +22,9 @@ pub(super) static R14C32: TransposedNchw = over(&igemm_nhwc::R14C32);
 
 /// Implicit GEMM, 8 pixels x 24 channels.
 pub(super) static R8C24: TransposedNchw = over(&igemm_nhwc::R8C24);
+
+/// Three channels, stride 4: 8 pixels x 32 channels.
+pub(super) static C3S4: TransposedNchw = over(&direct_nhwc::C3S4);
 
 /// 3x3, stride 1, groups of few channels: 2 rows x 8 pixels.
 pub(super) static GROUP_K3S1: TransposedNchw = over(&grouped_nhwc::K3S1);
