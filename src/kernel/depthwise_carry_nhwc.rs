@@ -32,7 +32,8 @@
 //!
 //! Measured 2026-11-27, one Zen 3 core (49.8 GMAC/s), AVX2, fraction of peak: 3x3 with stride 2 on maps 112, 56, 28 and 14 wide
 //! of 64, 128, 192 and 384 channels 47, 45, 43 and 41 % (tiles 40, 40, 41, 36); with 512 channels, 14 wide, 34 (26); stride 1 with
-//! 512 channels on 14, 1024 on 7 wide 53, 49 (49, 38); 5x5 with 256 on 28 wide 69 (54), with stride 2 47 (42).
+//! 512 channels on 14, 1024 on 7 wide 53, 49 (49, 38); 5x5 with 256 on 28 wide 69 (54), with stride 2 47 (42). 2026-11-30, one Zen 5 core
+//! (143 GMAC/s), AVX-512: 3x3 with stride 2 56 wide with 128 channels 31 (strips 27), 28 wide with 256 34 (28).
 
 use super::depthwise_nhwc::{DepthwiseNhwc, Tile, Vectors, crowds};
 use super::phases::Phase;

@@ -16,17 +16,16 @@
 //!         clamp, store
 //! ```
 //!
-//! Blocks have R or R - 1 rows, so that any height above five divides without rest. The end of a row that is at most half a
-//! vector wide is computed in half vectors. Only tiles at the end of a row load by mask, and beyond both ends vectors are zero
-//! without a load.
+//! Blocks have R or R - 1 rows, so that any height above five divides without rest. The end of a row that is at most half a vector
+//! wide is computed in half vectors. Only tiles at its end load by mask, and beyond both ends vectors are zero without a load.
 //!
 //! Registers of 3x3 on AVX-512, R = 4, NV = 2: 8 accumulators, 9 weights, 2 inputs with their neighbours, 2 shifted. Per input row, 18
 //! multiply-adds on average, 3 to 4 loads, 4 shifts. Bound by the multiply units, and by empty lanes: `OW` over whole half
 //! vectors.
 //!
-//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 and 7 wide: 3x3 stride 1 86, 79, 84, 83
-//! and 69 % of peak; stride 2 43, 53, 53 and 39 % from maps of 112 to 14; 5x5 stride 1 82, 74, 89 and 85 % from 56 to 7, stride 2
-//! 58, 67 and 61 % from 56, 28 and 14.
+//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 wide: 3x3 stride 1 86, 79, 84, 83 % of peak;
+//! stride 2 43, 53, 53 % from 112 to 28; 2026-11-30, one Zen 5 core (143 GMAC/s), maps 56, 28, 14 wide: 3x3 stride 1 57 (from the
+//! third cache), 71, 67 %, 5x5 63, 77, 66 %. Rows of up to eight outputs have a micro-kernel of their own.
 //!
 //! Other padding, dilated kernels, and AVX2, which has half the registers, no half vectors and shifts of two instructions, go by
 //! [`super::depthwise_padded_nchw`].
@@ -526,7 +525,8 @@ impl Algorithm for DepthwiseNchw {
         // Less than all others, `depthwise_padded_nchw` included, which says why the number of rows must not matter; or the most, where
         // so many lanes are empty that going by way of channels last is faster. Rows end in half vectors.
         let vectors = p.ow.div_ceil(self.lanes / 2) as f64 / 2.0;
-        let empty = self.k > 3 && (matches!(p.ow, 17..=20) || self.stride == 1 && matches!(p.ow, 9..=12));
+        let [most, wider] = if self.stride == 1 { [7, 9] } else { [5, 17] };
+        let empty = self.k > 3 && (p.ow <= most || matches!(p.ow, 17..=20) || (wider..=12).contains(&p.ow));
         (if empty { 50.0 } else { 0.05 }) * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
     }
 

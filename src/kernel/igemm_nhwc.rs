@@ -33,7 +33,8 @@
 //! 14 x 14 pixels 99 % of peak, 32 to 64 on 112 x 112 98 %, 24 to 144 on 56 x 56 97 %, 1024 to 1024 on 7 x 7 99 %; 3x3 with 64
 //! channels on 56 x 56 102 %, with 256 on 14 x 14 109 % (taps in the padding count and cost little). AVX2: 98 %, 95 %, 93 %, 96 %, 99 %, 102 %;
 //! 2026-11-29, one Zen 3 core (51.7 GMAC/s) 97 %, 93 %, 93 %, 97 %, 99 %, 98 %; 2026-11-30, 3x3 with 256 channels on 7 x 7, 13 x 13,
-//! 14 x 14 and 19 x 19 pixels 114, 106, 105 and 101 % (with each row by itself 105, 98, 98 and 95 %).
+//! 14 x 14 and 19 x 19 pixels 114, 106, 105 and 101 % (with each row by itself 105, 98, 98 and 95 %). AVX-512, 2026-11-30, one Zen 5 core (143
+//! GMAC/s): 256 to 256 channels on 28 x 28 98 %, 64 to 128 on 56 x 56 95 %, 3x3 with 128 on 28 x 28 101 %.
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};
@@ -63,7 +64,8 @@ const FEW_CHANNELS: usize = 8;
 impl IgemmNhwc {
     /// Most rows of a tile. Some eight hide the latency of the multiply-add and that a panel comes from the second cache. More
     /// store their sums in larger bursts, which the multiply-adds of the next tile cover less: with 14 rows a 1x1 layer of 128
-    /// channels takes a hundredth longer than with 8. So tiles have eight rows or more only as far as lines of pixels divide into
+    /// channels takes a hundredth longer than with 8; on cores that do not split long vectors ten take 1 % less than eight. So tiles have eight
+    /// rows or more only as far as lines of pixels divide into
     /// them; where they are one vector wide, or have a table of pointers for runs of some elements, what is done per tap weighs more.
     pub(super) fn mr(&self, p: &Problem) -> usize {
         let most = self.micros[0].len().min(most_pixels(p));

@@ -56,6 +56,9 @@ macro_rules! unroll {
     };
 }
 
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+pub(crate) use unroll;
+
 pub(crate) mod depthwise_any_nhwc;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod depthwise_carry_nhwc;

@@ -14,6 +14,8 @@
 //! | 20 | 120 | 27 | 7 | 21 |
 //! | 24 | 144 | 23 | 6 | 19 |
 //! | 64 | 384 | 25 | 6 | 17 |
+//!
+//! Zen 5 with AVX-512, 2026-11-30, least of four: 24 to 144 channels on 56 x 56 93 to 86 us, 16 to 64 on 112 x 112 114 to 102.
 
 use super::{NO_CLAMP, in_order, opaque};
 use crate::vector::Vector;

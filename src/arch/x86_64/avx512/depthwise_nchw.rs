@@ -1,6 +1,6 @@
 //! Depthwise, NCHW, rows shifted in registers: see [`crate::kernel::depthwise_nchw`].
 
-use super::half::Half;
+use super::depthwise_pairs_nchw;
 use super::vector::F32x16;
 use crate::kernel::depthwise_nchw::{self, DepthwiseNchw, Planes};
 
@@ -34,22 +34,17 @@ unsafe fn one<const K: usize, const S: usize>(t: &Planes) {
     unsafe { depthwise_nchw::micro::<F32x16, K, S, 7, 6, 1, true>(t) }
 }
 
-/// Rows of one half vector.
-///
-/// # Safety
-/// As [`depthwise_nchw::micro`].
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn half<const K: usize, const S: usize>(t: &Planes) {
-    // SAFETY: the caller's promise is the same.
-    unsafe { depthwise_nchw::micro::<Half, K, S, 7, 6, 1, true>(t) }
-}
-
 /// 3x3, stride 1: 4 rows x 32 pixels.
 pub(super) static K3S1: DepthwiseNchw = DepthwiseNchw {
     lanes: 16,
     k: 3,
     stride: 1,
-    widths: &[(8, half::<3, 1>), (16, one::<3, 1>), (32, two::<3, 1>), (usize::MAX, wide::<3, 1, 4, 3, 2>)],
+    widths: &[
+        (8, depthwise_pairs_nchw::micro::<3, 1>),
+        (16, one::<3, 1>),
+        (32, two::<3, 1>),
+        (usize::MAX, wide::<3, 1, 4, 3, 2>),
+    ],
     rows: 4,
 };
 
@@ -58,7 +53,12 @@ pub(super) static K3S2: DepthwiseNchw = DepthwiseNchw {
     lanes: 16,
     k: 3,
     stride: 2,
-    widths: &[(8, half::<3, 2>), (16, one::<3, 2>), (32, two::<3, 2>), (usize::MAX, wide::<3, 2, 4, 3, 2>)],
+    widths: &[
+        (8, depthwise_pairs_nchw::micro::<3, 2>),
+        (16, one::<3, 2>),
+        (32, two::<3, 2>),
+        (usize::MAX, wide::<3, 2, 4, 3, 2>),
+    ],
     rows: 4,
 };
 
@@ -67,7 +67,12 @@ pub(super) static K5S1: DepthwiseNchw = DepthwiseNchw {
     lanes: 16,
     k: 5,
     stride: 1,
-    widths: &[(8, half::<5, 1>), (16, one::<5, 1>), (usize::MAX, wide::<5, 1, 7, 7, 1>)],
+    widths: &[
+        (8, depthwise_pairs_nchw::micro::<5, 1>),
+        (16, one::<5, 1>),
+        (32, two::<5, 1>),
+        (usize::MAX, wide::<5, 1, 7, 7, 2>),
+    ],
     rows: 7,
 };
 
@@ -76,6 +81,11 @@ pub(super) static K5S2: DepthwiseNchw = DepthwiseNchw {
     lanes: 16,
     k: 5,
     stride: 2,
-    widths: &[(8, half::<5, 2>), (16, one::<5, 2>), (32, two::<5, 2>), (usize::MAX, wide::<5, 2, 7, 7, 1>)],
+    widths: &[
+        (8, depthwise_pairs_nchw::micro::<5, 2>),
+        (16, one::<5, 2>),
+        (32, two::<5, 2>),
+        (usize::MAX, wide::<5, 2, 7, 7, 2>),
+    ],
     rows: 7,
 };

@@ -9,6 +9,7 @@ mod depthwise_carry_nhwc;
 mod depthwise_nchw;
 mod depthwise_nhwc;
 mod depthwise_padded_nchw;
+mod depthwise_pairs_nchw;
 mod depthwise_strip_nhwc;
 mod direct_nchw;
 mod direct_nhwc;

@@ -32,6 +32,20 @@ unsafe fn align<const N: i32>(a: __m512, b: __m512) -> __m512 {
     r
 }
 
+impl From<__m512> for F32x16 {
+    #[inline(always)]
+    fn from(x: __m512) -> Self {
+        F32x16(x)
+    }
+}
+
+impl From<F32x16> for __m512 {
+    #[inline(always)]
+    fn from(x: F32x16) -> Self {
+        x.0
+    }
+}
+
 // SAFETY: loads and stores are of sixteen lanes, or masked to those that are asked for; masked lanes are not accessed.
 unsafe impl Vector for F32x16 {
     const LANES: usize = 16;
