@@ -260,11 +260,14 @@ fn cpuid_long_datapath() -> bool {
     has_avx512f && long_datapath(cpuid(0, 0).ebx, family, model)
 }
 
+#[cfg(target_arch = "x86_64")]
+const AMD: u32 = u32::from_le_bytes(*b"Auth");
+#[cfg(target_arch = "x86_64")]
+const INTEL: u32 = u32::from_le_bytes(*b"Genu");
+
 /// Cores with AVX-512 of a vendor (the first four letters), family and model, for [`has_long_datapath`].
 #[cfg(target_arch = "x86_64")]
-fn long_datapath(vendor: u32, family: u32, model: u32) -> bool {
-    const AMD: u32 = u32::from_le_bytes(*b"Auth");
-    const INTEL: u32 = u32::from_le_bytes(*b"Genu");
+const fn long_datapath(vendor: u32, family: u32, model: u32) -> bool {
     match vendor {
         // Zen 4 splits; Zen 5 does in notebooks (Strix and Krackan Point, Strix Halo), not in servers and on desktops.
         AMD => family >= 0x1a && !matches!(model, 0x20..=0x3f | 0x60..=0x7f),
@@ -273,6 +276,15 @@ fn long_datapath(vendor: u32, family: u32, model: u32) -> bool {
         _ => false,
     }
 }
+
+// Zen 4; Zen 5 in servers, on desktops and in notebooks; Intel's Ice Lake for clients and for servers; others.
+#[cfg(target_arch = "x86_64")]
+const _: () = {
+    assert!(!long_datapath(AMD, 0x19, 0x61));
+    assert!(long_datapath(AMD, 0x1a, 0x02) && long_datapath(AMD, 0x1a, 0x44) && !long_datapath(AMD, 0x1a, 0x24));
+    assert!(!long_datapath(INTEL, 6, 0x7e) && long_datapath(INTEL, 6, 0x6a));
+    assert!(!long_datapath(0, 6, 0x6a));
+};
 
 /// By the deterministic cache leaf: 0x8000001D on AMD, 4 on Intel; they have one format.
 #[cfg(target_arch = "x86_64")]
