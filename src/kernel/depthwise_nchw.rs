@@ -243,27 +243,16 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
 ) {
     // SAFETY: as the caller promises: rows are inside the image or left out, columns outside are masked or zero.
     unsafe {
-        // Half vectors are multiplied two at a time: the sums of a row of one are too few to hide the latency of the multiply-add,
-        // so that those of odd kernel rows are their own.
-        let apart = V::LANES == V::Half::LANES && EDGE == FIRST | LAST;
-        let mut sums = [[[f.bias; NV]; R], [[V::zero(); NV]; R]];
+        let mut acc = [[f.bias; NV]; R];
         let mut p = t.input.wrapping_add(x * S);
         unroll!(y < (R - 1) * S + K => {
             if t.inside & (1 << y) != 0 {
                 let xs = vectors::<V, K, S, NV, EDGE>(p, edge);
-                add_row(&mut sums, apart, f, &xs, y);
+                add_row(&mut acc, f, &xs, y);
             }
             p = p.wrapping_add(t.in_row);
         });
         let _ = p;
-        let [mut acc, odd] = sums;
-        if apart {
-            unroll!(r < R => {
-                for v in 0..NV {
-                    acc[r][v] = acc[r][v].add(odd[r][v]);
-                }
-            });
-        }
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
             for y in acc.as_flattened_mut() {
@@ -288,20 +277,19 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
     }
 }
 
-/// Adds row `y` of the window, a constant where this is inlined. `apart`: odd kernel rows to the second sums.
+/// Adds row `y` of the window, a constant where this is inlined.
 ///
 /// # Safety
 /// As [`micro`].
 #[inline(always)]
 unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    sums: &mut [[[V; NV]; R]; 2],
-    apart: bool,
+    acc: &mut [[V; NV]; R],
     f: &Filter<V, K>,
     row: &Vectors<V, S, NV>,
     y: usize,
 ) {
     // SAFETY: as the caller promises.
-    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(sums, apart, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
+    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
 }
 
 /// Adds the inputs `x` of a row of outputs under column `kx` of the kernel.
@@ -310,8 +298,7 @@ unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, con
 /// As [`micro`].
 #[inline(always)]
 unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    sums: &mut [[[V; NV]; R]; 2],
-    apart: bool,
+    acc: &mut [[V; NV]; R],
     f: &Filter<V, K>,
     x: [V; NV],
     y: usize,
@@ -320,7 +307,6 @@ unsafe fn add_column<V: Masked, const K: usize, const S: usize, const R: usize, 
     unroll!(r < R => {
         if y >= r * S && y - r * S < K {
             let ky = y - r * S;
-            let acc = &mut sums[usize::from(apart) & ky];
             // SAFETY: as the caller promises.
             acc[r] = unsafe { mul_add_all(acc[r], x, f.weight(ky, kx)) };
         }

@@ -30,7 +30,7 @@ pub(super) static G8_K3S1: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1);
 pub(super) static G8_K3S2: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S2);
 
 /// Depthwise 3x3, stride 1: 2 rows x 4 pixels. For maps of up to 4 columns, whose rows leave vectors along them half empty; vectors of 4
-/// lanes have no twin of this, nor of what follows, since they are full there; AVX-512 takes the kernel for any size.
+/// lanes have no twin of this, nor of what follows, since they are full there.
 pub(super) static K3S1: TransposedNchw = over(&depthwise_nhwc::K3S1);
 
 /// Depthwise 3x3, stride 2: 4 pixels. For outputs of up to 4 columns.
