@@ -248,6 +248,8 @@ impl IgemmNchw {
         let (lines, len) = lines(job);
         let direct = self.is_pointwise(p) && (i.row == s.w || lines > 1);
         let (vectors, tiles) = self.tiles(len);
+        // Divisions once here and not once per tile.
+        let (shares, per_group) = (Shares::new(vectors, tiles), self.panels(p));
         let group_len = self.group_len(p);
         let nr = self.micros.len() * self.lanes;
         let x = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
@@ -272,9 +274,9 @@ impl IgemmNchw {
             let (image, line, first) = (tile / tiles / lines, tile / tiles % lines, tile % tiles);
             let block = first..first + together.min(tiles - first).min(tile_range.end - tile);
             tile += block.len();
-            let vectors_of = |t: usize| Part { index: t, of: tiles }.range(vectors);
+            let vectors_of = |t: usize| shares.range(t);
             let begin = vectors_of(block.start).start * self.lanes;
-            for g in panels.start / self.panels(p)..panels.end.div_ceil(self.panels(p)) {
+            for g in panels.start / per_group..panels.end.div_ceil(per_group) {
                 let input = job.input.wrapping_add(image * i.image + g * p.cg_in * i.channel);
                 if copied {
                     // SAFETY: lines of pixels have no gaps, and `together` lets them fit.
@@ -309,12 +311,12 @@ impl IgemmNchw {
                             unsafe { self.fill(job, input, pixel, count, nv * self.lanes, k0..k0 + k, x, runs) };
                             (x.cast_const(), nv * self.lanes)
                         };
-                        let of_group = panels.start.max(g * self.panels(p))..panels.end.min((g + 1) * self.panels(p));
+                        let of_group = panels.start.max(g * per_group)..panels.end.min((g + 1) * per_group);
                         let mut panel = of_group.start;
                         while panel < of_group.end {
-                            let (channel, mr, at) = self.panel(p, panel - g * self.panels(p));
+                            let (channel, mr, at) = self.panel(p, panel - g * per_group);
                             // Panels of as many channels go to one call.
-                            let same = self.alike(p, panel - g * self.panels(p)).min(of_group.end - panel);
+                            let same = self.alike(p, panel - g * per_group).min(of_group.end - panel);
                             let c = g * p.cg_out + channel;
                             let is_last = k0 + k == p.k();
                             // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from
