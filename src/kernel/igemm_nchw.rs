@@ -52,6 +52,28 @@ pub(crate) struct IgemmNchw {
     pub width: f64,
 }
 
+/// A group's channels in panels whose sizes differ by one at most, the larger ones first.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    channels: Shares,
+    /// Rows of a packed panel: bias, and the weights of each element of K.
+    rows: usize,
+}
+
+impl Cut {
+    /// First channel of a panel of a group, its channels, and where it is packed within the group.
+    pub(super) fn panel(&self, j: usize) -> (usize, usize, usize) {
+        let (range, Shares { each, more, .. }) = (self.channels.range(j), self.channels);
+        let len = |mr: usize| mr.next_multiple_of(4) * self.rows;
+        (range.start, range.len(), j.min(more) * len(each + 1) + j.saturating_sub(more) * len(each))
+    }
+
+    /// Panels of a group, from one on, that have as many channels.
+    pub(super) fn alike(&self, j: usize) -> usize {
+        self.channels.alike(j)
+    }
+}
+
 impl IgemmNchw {
     fn mr(&self) -> usize {
         self.micros[0].len()
@@ -62,27 +84,13 @@ impl IgemmNchw {
         p.cg_out.div_ceil(self.mr())
     }
 
-    /// First channel of a panel of a group, its channels, and where it is packed within the group.
-    pub(super) fn panel(&self, p: &Problem, j: usize) -> (usize, usize, usize) {
-        let panels = self.panels(p);
-        let range = Part { index: j, of: panels }.range(p.cg_out);
-        let larger = p.cg_out.div_ceil(panels);
-        // Panels before `more` have `larger` channels, the others one less.
-        let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
-        let len = |mr: usize| (mr.next_multiple_of(4)) * (p.k() + 1);
-        let at = j.min(more) * len(larger) + j.saturating_sub(more) * len(larger - 1);
-        (range.start, range.len(), at)
-    }
-
-    /// Panels of a group, from one on, that have as many channels.
-    pub(super) fn alike(&self, p: &Problem, j: usize) -> usize {
-        let panels = self.panels(p);
-        let more = if p.cg_out.is_multiple_of(panels) { panels } else { p.cg_out % panels };
-        if j < more { more - j } else { panels - j }
+    /// How a group's channels are cut into panels.
+    pub(super) fn cut(&self, p: &Problem) -> Cut {
+        Cut { channels: Shares::new(p.cg_out, self.panels(p)), rows: p.k() + 1 }
     }
 
     fn group_len(&self, p: &Problem) -> usize {
-        let (_, channels, at) = self.panel(p, self.panels(p) - 1);
+        let (_, channels, at) = self.cut(p).panel(self.panels(p) - 1);
         at + channels.next_multiple_of(4) * (p.k() + 1)
     }
 
@@ -167,12 +175,12 @@ impl Algorithm for IgemmNchw {
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
         let s = &p.shape;
-        let group_len = self.group_len(p);
+        let (group_len, cut) = (self.group_len(p), self.cut(p));
         let mut packed = Aligned::new(s.groups * group_len);
         let out = packed.as_mut_slice();
         for g in 0..s.groups {
             for j in 0..self.panels(p) {
-                let (first, channels, at) = self.panel(p, j);
+                let (first, channels, at) = cut.panel(j);
                 let pitch = channels.next_multiple_of(4);
                 for m in 0..channels {
                     let o = g * p.cg_out + first + m;
@@ -249,7 +257,7 @@ impl IgemmNchw {
         let direct = self.is_pointwise(p) && (i.row == s.w || lines > 1);
         let (vectors, tiles) = self.tiles(len);
         // Divisions once here and not once per tile.
-        let (shares, per_group) = (Shares::new(vectors, tiles), self.panels(p));
+        let (shares, cut, per_group) = (Shares::new(vectors, tiles), self.cut(p), self.panels(p));
         let group_len = self.group_len(p);
         let nr = self.micros.len() * self.lanes;
         let x = job.scratch.wrapping_add(job.scratch.align_offset(64).min(16));
@@ -314,9 +322,9 @@ impl IgemmNchw {
                         let of_group = panels.start.max(g * per_group)..panels.end.min((g + 1) * per_group);
                         let mut panel = of_group.start;
                         while panel < of_group.end {
-                            let (channel, mr, at) = self.panel(p, panel - g * per_group);
+                            let (channel, mr, at) = cut.panel(panel - g * per_group);
                             // Panels of as many channels go to one call.
-                            let same = self.alike(p, panel - g * per_group).min(of_group.end - panel);
+                            let same = cut.alike(panel - g * per_group).min(of_group.end - panel);
                             let c = g * p.cg_out + channel;
                             let is_last = k0 + k == p.k();
                             // SAFETY: panels are packed where `panel` says; the output has `count` pixels side by side from

@@ -369,9 +369,9 @@ impl Algorithm for IgemmRowsNchw {
         let sizes = Shares::new(p.oh, stage.blocks);
         // Panels with as many channels are one call: those of one more, and the others.
         let panels = self.inner.panels(p);
-        let larger = self.inner.alike(p, 0);
-        let kinds = [(0, larger), (larger.min(panels - 1), panels - larger)]
-            .map(|(j, panels)| (self.inner.panel(p, j), panels));
+        let cut = self.inner.cut(p);
+        let larger = cut.alike(0);
+        let kinds = [(0, larger), (larger.min(panels - 1), panels - larger)].map(|(j, panels)| (cut.panel(j), panels));
         let kinds = &kinds[..if larger < panels { 2 } else { 1 }];
         for unit in part.range(s.n * stage.blocks) {
             let (image, rows) = (unit / stage.blocks, sizes.range(unit % stage.blocks));
