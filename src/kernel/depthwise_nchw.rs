@@ -58,6 +58,12 @@ pub(crate) struct Planes {
     pub clamp: (f32, f32),
 }
 
+/// A bit for each row of a window that begins at row `y` of an image of `h` rows, if it is inside.
+#[inline(always)]
+pub(crate) fn rows_inside(h: isize, y: isize) -> u32 {
+    (u32::MAX << (-y).clamp(0, 31)) & !(u32::MAX.checked_shl((h - y).clamp(0, 32) as u32).unwrap_or(0))
+}
+
 /// A micro-kernel for one kernel size, stride and tile.
 pub(crate) type Micro = unsafe fn(&Planes);
 
@@ -70,7 +76,7 @@ struct Block {
     /// Column 0 of the first input row of the window; it may be outside the image.
     input: *const f32,
     in_row: usize,
-    /// A bit for each row of the window that is inside the image.
+    /// [`rows_inside`] of the window.
     inside: u32,
     out: *mut f32,
     out_row: usize,
@@ -159,7 +165,7 @@ pub(crate) unsafe fn micro<
             let block = Block {
                 input: input.wrapping_offset(y * in_row as isize),
                 in_row,
-                inside: (u32::MAX << (-y).clamp(0, 31)) & !(u32::MAX.checked_shl((h - y).clamp(0, 32) as u32).unwrap_or(0)),
+                inside: rows_inside(h, y),
                 out: out.wrapping_add(oy * t.out_row),
                 out_row: t.out_row,
                 count,
@@ -511,8 +517,11 @@ impl Algorithm for DepthwiseNchw {
         // Less than all others, `depthwise_padded_nchw` included, which says why the number of rows must not matter; or the most, where
         // so many lanes are empty that going by way of channels last is faster. Rows end in half vectors.
         let vectors = p.ow.div_ceil(self.lanes / 2) as f64 / 2.0;
-        let [most, wider] = if self.stride == 1 { [7, 9] } else { [5, 17] };
-        let empty = self.k > 3 && (p.ow <= most || matches!(p.ow, 17..=20) || (wider..=12).contains(&p.ow));
+        let empty = match [self.k, self.stride] {
+            [3, s] => p.ow <= 5 - s,
+            [_, 1] => matches!(p.ow, 0..=7 | 9..=12 | 17..=20),
+            _ => matches!(p.ow, 0..=5 | 17..=20),
+        };
         (if empty { 50.0 } else { 0.05 }) * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
     }
 

@@ -32,10 +32,10 @@ const fn blocks<const K: usize, const S: usize, const NV: usize>() -> &'static [
 }
 
 /// Three rows, stride 1.
-pub(super) static K3S1: DepthwisePadded = rows::<3, 1>(1);
+pub(super) static K3S1: DepthwisePadded = rows::<3, 1>(5);
 
 /// Three rows, stride 2.
-pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(1);
+pub(super) static K3S2: DepthwisePadded = rows::<3, 2>(5);
 
 /// Five rows, stride 1.
 pub(super) static K5S1: DepthwisePadded = rows::<5, 1>(21);

@@ -24,7 +24,7 @@
 //! multiply-adds: about 250 instructions, of which the core starts five in a cycle.
 
 use super::vector::F32x16;
-use crate::kernel::depthwise_nchw::Planes;
+use crate::kernel::depthwise_nchw::{Planes, rows_inside};
 use crate::kernel::{NO_CLAMP, unroll};
 use crate::vector::Vector;
 use core::arch::x86_64::*;
@@ -128,10 +128,7 @@ unsafe fn block<const K: usize, const S: usize, const R: usize>(
     unsafe {
         let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         let odds = _mm512_or_si512(evens, _mm512_set1_epi32(1));
-        let (h, y) = (t.h as isize, (b.oy * S) as isize - t.top as isize);
-        // A bit for each row of the window that is inside the image.
-        let inside =
-            (u32::MAX << (-y).clamp(0, 31)) & !(u32::MAX.checked_shl((h - y).clamp(0, 32) as u32).unwrap_or(0));
+        let inside = rows_inside(t.h as isize, y);
         let mut acc = [bias; R];
         unroll!(i < (R - 1) * S + K => {
             if inside & (1 << i) != 0 {
