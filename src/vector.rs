@@ -125,7 +125,7 @@ pub(crate) unsafe trait Vector: Copy {
 /// As [`Vector`].
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) unsafe trait Masked: Vector {
-    /// Some of the first lanes.
+    /// Some lanes in a row.
     type Mask: Copy;
 
     /// A vector of half the lanes, or the same if there is none.
@@ -134,8 +134,8 @@ pub(crate) unsafe trait Masked: Vector {
     /// The first lanes.
     unsafe fn half(self) -> Self::Half;
 
-    /// The first `n` lanes; `n` is at most `LANES`.
-    unsafe fn mask(n: usize) -> Self::Mask;
+    /// Lanes `lo..hi`; both are at most `LANES`.
+    unsafe fn mask(lo: usize, hi: usize) -> Self::Mask;
 
     /// Lanes of the mask from `p` on, zero elsewhere. Memory of other lanes is not touched.
     unsafe fn load_masked(p: *const f32, mask: Self::Mask) -> Self;

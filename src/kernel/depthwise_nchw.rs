@@ -353,9 +353,9 @@ impl<V: Masked, const S: usize> Edge<V, S> {
         // SAFETY: as the caller promises.
         unsafe {
             Edge {
-                out: V::mask((t.ow - x).min(V::LANES)),
-                last: core::array::from_fn(|i| V::mask(from(x * S + i * V::LANES))),
-                after: V::mask(from((x + V::LANES) * S)),
+                out: V::mask(0, (t.ow - x).min(V::LANES)),
+                last: core::array::from_fn(|i| V::mask(0, from(x * S + i * V::LANES))),
+                after: V::mask(0, from((x + V::LANES) * S)),
             }
         }
     }

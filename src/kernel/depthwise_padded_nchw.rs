@@ -342,6 +342,8 @@ unsafe fn store<V: Vector, const R: usize, const NV: usize>(
 /// The algorithm with a tier's micro-kernels for one kernel height and stride.
 pub(crate) struct DepthwisePadded {
     pub lanes: usize,
+    /// Whether its vectors are half of the tier's.
+    pub halves: bool,
     /// Kernel rows, and stride.
     pub k: usize,
     pub stride: usize,
@@ -525,7 +527,9 @@ impl Algorithm for DepthwisePadded {
         // an image is computed at once or by strips must not show. So it is a fraction of the multiply-adds, of which others
         // estimate them all at least, or a multiple.
         let few = s.dilation[1] > 1 && p.ow.div_ceil(s.dilation[1]) <= 2;
-        let cost = if few || p.ow < self.least_columns { 50.0 } else { 0.05 };
+        // Cores that do not split long vectors take whole ones (`depthwise_masked_nchw`).
+        let short = self.halves && self.stride == 1 && p.long_datapath;
+        let cost = if few || short || p.ow < self.least_columns { 50.0 } else { 0.05 };
         cost * (s.n * s.c_out * p.oh * p.ow.div_ceil(self.lanes)) as f64 * p.k() as f64
     }
 

@@ -64,6 +64,8 @@ pub(crate) mod depthwise_any_nhwc;
 pub(crate) mod depthwise_carry_nhwc;
 pub(crate) mod depthwise_line_nhwc;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+pub(crate) mod depthwise_masked_nchw;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_nchw;
 pub(crate) mod depthwise_nhwc;
 #[cfg(target_arch = "x86_64")]

@@ -21,7 +21,16 @@ unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32, rows
 
 /// For kernels of `K` rows: blocks of 4 to 8 rows x 8 pixels, or as `wide` has them; for outputs of so many columns and more.
 const fn rows<const K: usize, const S: usize>(least_columns: usize, wide: &'static [Micro]) -> DepthwisePadded {
-    DepthwisePadded { lanes: 8, k: K, stride: S, least_columns, narrow: one::<K, S>(), wide, stage: stage::<S> }
+    DepthwisePadded {
+        lanes: 8,
+        halves: false,
+        k: K,
+        stride: S,
+        least_columns,
+        narrow: one::<K, S>(),
+        wide,
+        stage: stage::<S>,
+    }
 }
 
 /// Blocks of 4 to 8 rows x 8 pixels.

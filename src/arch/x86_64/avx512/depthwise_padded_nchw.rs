@@ -23,7 +23,7 @@ unsafe fn stage<const S: usize>(t: &Planes, from: *const f32, to: *mut f32, rows
 /// going by way of channels last leaves out rows and columns in the padding, and takes a tenth to a fifth less.
 const fn rows<const K: usize, const S: usize>(least_columns: usize) -> DepthwisePadded {
     let (narrow, wide) = (blocks::<K, S, 1>(), blocks::<K, S, 2>());
-    DepthwisePadded { lanes: 8, k: K, stride: S, least_columns, narrow, wide, stage: stage::<S> }
+    DepthwisePadded { lanes: 8, halves: true, k: K, stride: S, least_columns, narrow, wide, stage: stage::<S> }
 }
 
 /// Blocks of 4 to 8 rows of `NV` vectors.

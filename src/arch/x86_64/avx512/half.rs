@@ -206,8 +206,8 @@ unsafe impl Masked for Half {
     }
 
     #[inline(always)]
-    unsafe fn mask(n: usize) -> __mmask8 {
-        mask(0, n)
+    unsafe fn mask(lo: usize, hi: usize) -> __mmask8 {
+        mask(lo, hi)
     }
 
     #[inline(always)]

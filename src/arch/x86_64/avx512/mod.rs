@@ -6,6 +6,7 @@ use crate::kernel::{Algorithm, Kernel};
 use crate::tensor::Layout::{self, Nchw, Nhwc};
 
 mod depthwise_carry_nhwc;
+mod depthwise_masked_nchw;
 mod depthwise_nchw;
 mod depthwise_nhwc;
 mod depthwise_padded_nchw;
@@ -75,6 +76,9 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwpadded_f32_nchw_k5s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K5S1),
     row("dwpadded_f32_nchw_k5s2r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K5S2),
     row("dwpadded_f32_nchw_k7s1r8p16_avx512", "dwpadded", Nchw, "4 to 8 rows x 16 pixels", 8, &depthwise_padded_nchw::K7S1),
+    row("dwmasked_f32_nchw_k3s1r8p32_avx512", "dwmasked", Nchw, "4 to 8 rows x 32 pixels", 16, &depthwise_masked_nchw::K3S1),
+    row("dwmasked_f32_nchw_k5s1r8p32_avx512", "dwmasked", Nchw, "4 to 8 rows x 32 pixels", 16, &depthwise_masked_nchw::K5S1),
+    row("dwmasked_f32_nchw_k7s1r8p32_avx512", "dwmasked", Nchw, "4 to 8 rows x 32 pixels", 16, &depthwise_masked_nchw::K7S1),
     row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
     row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
     row("transposed_f32_nchw_i3s4r8c32_avx512", "transposed", Nchw, "8 pixels x 32 channels", 16, &transposed_nchw::C3S4),

@@ -225,8 +225,8 @@ unsafe impl Masked for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn mask(n: usize) -> __mmask16 {
-        mask(0, n)
+    unsafe fn mask(lo: usize, hi: usize) -> __mmask16 {
+        mask(lo, hi)
     }
 
     #[inline(always)]
