@@ -128,6 +128,14 @@ fn layers() -> Vec<Conv2dShape> {
         s(45, 83, 11, 11, 3).groups(11).pad(1),
         s(60, 67, 8, 8, 3).groups(8).dilation(3).pad(3),
         s(50, 52, 5, 5, 7).groups(5).pad(3),
+        // Last panels whose pixels share vectors: in rows, where pointers say, in lines.
+        s(11, 13, 20, 20, 3).pad(1),
+        s(12, 15, 17, 23, 3).dilation(2).pad(2),
+        s(14, 28, 18, 36, 3).pad(1),
+        s(21, 9, 13, 50, 1).stride(2),
+        s(21, 9, 13, 24, 1).stride(2),
+        s(17, 9, 30, 39, 1),
+        s(17, 9, 30, 35, 1),
         // Rows of more tiles, and more blocks, than are kept in a list.
         s(40, 300, 3, 3, 3).groups(3).dilation(18).pad(18),
         s(150, 33, 17, 17, 3).groups(17).pad_hw(0, 2),

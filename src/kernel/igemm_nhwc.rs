@@ -38,24 +38,37 @@
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};
+pub(crate) use super::igemm_taps::RowTap;
 use super::igemm_taps::{ROW_TAP_WORDS, Table, may_go_down};
 use super::igemm_tiling::{Panels, Piece, Tiling, most_pixels, pieces};
 use super::{Algorithm, Job, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 /// The algorithm with a tier's micro-kernels.
 pub(crate) struct IgemmNhwc {
     pub lanes: usize,
     /// `micros[nv - 1][mr - 1]`; all inner slices have the same length, the largest `MR`.
     pub micros: &'static [&'static [Micro]],
-    /// `half[mr - 1]`: of one vector of half as many lanes, for a last panel of no more channels.
-    pub half: Option<&'static [Micro]>,
+    /// For a last panel that would leave lanes empty.
+    pub narrow: &'static [Narrow],
     /// Cost of one vector multiply-add beside that of the tier's widest vector, where the core splits that one.
     pub width: f64,
     /// Whether micro-kernels find the pixels of a row by addition, and leave out those in the padding.
     pub skips: bool,
+}
+
+/// Micro-kernels for a last panel that would leave lanes empty.
+pub(crate) struct Narrow {
+    /// How many channels it has; the most are packed.
+    pub channels: RangeInclusive<usize>,
+    /// Cost of a pixel's multiply-add beside that of a vector of the tier.
+    pub cost: f64,
+    /// Whether they are for cores that do not split long vectors, or for those that do.
+    pub long: bool,
+    /// `micros[mr - 1]`.
+    pub micros: &'static [Micro],
 }
 
 /// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
@@ -179,9 +192,9 @@ impl IgemmNhwc {
     /// [`Algorithm::estimate`] for these tiles.
     pub(super) fn estimate_of(&self, p: &Problem, tiling: &Tiling) -> f64 {
         let s = &p.shape;
-        let vectors = p.cg_out.div_ceil(self.lanes);
-        let full = vectors / self.micros.len();
-        let rest = vectors % self.micros.len();
+        let (full, rest) = (p.cg_out / self.nr(), p.cg_out % self.nr());
+        let narrow = if rest == 0 { None } else { self.narrow(p, rest) };
+        let rest = rest.div_ceil(self.lanes);
         // Short tiles pay as if they had the accumulators that hide the latency of the multiply-add.
         let tiles = (s.n * tiling.tiles()) as f64;
         let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
@@ -194,13 +207,11 @@ impl IgemmNhwc {
         let slower = if looks_up { 1.1 } else { 1.0 };
         // Per tap and pixel: finding the input pixel, about one multiply-add's time.
         let taps = tiling.products / (p.oh * p.ow) as f64;
-        let narrow = match p.cg_out % self.nr() {
-            // Where it takes half the multiply-adds of a vector, these hide less of what a tile does beside: 1.6 times as long, as
-            // measured.
-            1.. if self.half.is_some() && p.cg_out % self.nr() <= self.lanes / 2 && !p.long_datapath => {
-                0.8 * rows.max(enough(self.lanes / 2) as f64)
-            }
-            _ => 1.1 * panel(rest),
+        let narrow = match narrow {
+            // Fewer multiply-adds hide less of what a tile does beside.
+            Some(narrow) => narrow.cost * rows.max(enough(self.lanes / 2) as f64),
+            None if rest == self.micros.len() => panel(rest),
+            None => 1.1 * panel(rest),
         };
         let steps = tiles * (full as f64 * panel(self.micros.len()) + narrow) * taps * p.cg_in as f64;
         s.groups as f64 * (steps * p.vector_cost(self.width) * slower + tiles * rows * (s.kh * s.kw) as f64)
@@ -219,20 +230,25 @@ impl IgemmNhwc {
     }
 
     /// The micro-kernels of a panel of `width` channels, the lanes of its vectors, and its packed channels.
-    pub(super) fn panel(&self, width: usize) -> (&'static [Micro], usize, usize) {
-        match self.half {
-            Some(half) if width <= self.lanes / 2 => (half, self.lanes / 2, self.lanes / 2),
-            _ => {
+    pub(super) fn panel(&self, p: &Problem, width: usize) -> (&'static [Micro], usize, usize) {
+        match self.narrow(p, width) {
+            Some(narrow) => (narrow.micros, *narrow.channels.end(), *narrow.channels.end()),
+            None => {
                 let vectors = width.div_ceil(self.lanes);
                 (self.micros[vectors - 1], self.lanes, vectors * self.lanes)
             }
         }
     }
 
+    /// The micro-kernels for a last panel of so many channels, if there are some of their own.
+    fn narrow(&self, p: &Problem, width: usize) -> Option<&'static Narrow> {
+        self.narrow.iter().find(|n| n.channels.contains(&width) && n.long == p.long_datapath)
+    }
+
     /// Floats of a group's packed panels. Not a sum over panels: blocks ask this anew for every few rows.
     fn packed_len(&self, p: &Problem) -> usize {
         let rest = p.cg_out % self.nr();
-        let packed = if rest == 0 { 0 } else { self.panel(rest).2 };
+        let packed = if rest == 0 { 0 } else { self.panel(p, rest).2 };
         (p.cg_out - rest + packed) * (p.k() + 1)
     }
 
@@ -283,7 +299,7 @@ impl Algorithm for IgemmNhwc {
             for j in 0..self.panels(p) {
                 let first = j * self.nr();
                 let width = (p.cg_out - first).min(self.nr());
-                let (_, _, padded) = self.panel(width);
+                let (_, _, padded) = self.panel(p, width);
                 let channel = |i: usize| g * p.cg_out + first + i;
                 (0..padded).for_each(|i| out.put(if i < width { source.bias(channel(i)) } else { 0.0 }));
                 for ky in 0..s.kh {
@@ -352,7 +368,7 @@ impl IgemmNhwc {
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
         let mr = self.mr(p);
         let group_len = self.group_len(p);
-        let (full_panels, widest) = (p.cg_out / nr, self.panel(nr));
+        let (full_panels, widest) = (p.cg_out / nr, self.panel(p, nr));
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
         let table = Table::new(job, mr);
@@ -410,7 +426,7 @@ impl IgemmNhwc {
                     let full = full_panels.saturating_sub(j).min(end - panel);
                     let count = full.max(1);
                     let width = if full > 0 { nr } else { p.cg_out - j * nr };
-                    let (micros, lanes, packed) = if full > 0 { widest } else { self.panel(width) };
+                    let (micros, lanes, packed) = if full > 0 { widest } else { self.panel(p, width) };
                     let input = image * i.image + y * i.row + x * i.pixel + g * p.cg_in;
                     let tile = Tile {
                         tiles: alike,

@@ -15,7 +15,7 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 pub(super) static R4C8: IgemmNhwc = IgemmNhwc {
     lanes: 4,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
-    half: None,
+    narrow: &[],
     width: 1.0,
     skips: true,
 };

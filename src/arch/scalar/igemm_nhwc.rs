@@ -20,7 +20,7 @@ pub(super) static R4C4: IgemmNhwc = IgemmNhwc {
         micros!(micro; 3; 1 2 3 4),
         micros!(micro; 4; 1 2 3 4),
     ],
-    half: None,
+    narrow: &[],
     width: 1.0,
     skips: true,
 };

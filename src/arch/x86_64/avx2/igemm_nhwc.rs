@@ -16,7 +16,7 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
 pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
-    half: None,
+    narrow: &[],
     width: 1.0,
     skips: true,
 };
@@ -25,7 +25,7 @@ pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
 pub(super) static R4C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
-    half: None,
+    narrow: &[],
     width: 1.0,
     skips: true,
 };
@@ -43,7 +43,7 @@ pub(super) static R2C40: IgemmNhwc = IgemmNhwc {
         micros!(micro; 4; 1 2),
         micros!(micro; 5; 1 2),
     ],
-    half: None,
+    narrow: &[],
     width: 1.02,
     skips: false,
 };

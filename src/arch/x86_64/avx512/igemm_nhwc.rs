@@ -1,9 +1,10 @@
 //! Implicit GEMM, NHWC: see [`crate::kernel::igemm_nhwc`].
 
 use super::half::Half;
+use super::igemm_shared_nhwc;
 use super::vector::F32x16;
 use crate::arch::micros;
-use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Tile};
+use crate::kernel::igemm_nhwc::{self, IgemmNhwc, Narrow, Tile};
 
 /// # Safety
 /// As [`igemm_nhwc::micro`].
@@ -13,11 +14,20 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
     unsafe { igemm_nhwc::micro::<F32x16, MR, NV>(t) }
 }
 
+/// Last panels that would leave lanes empty: pixels share vectors where long ones take no longer than their halves, else half vectors.
+static LAST: &[Narrow] = &[
+    Narrow { channels: 0..=4, cost: 0.4, long: true, micros: &igemm_shared_nhwc::FOUR },
+    Narrow { channels: 5..=8, cost: 0.56, long: true, micros: &igemm_shared_nhwc::EIGHT },
+    Narrow { channels: 17..=20, cost: 1.4, long: true, micros: &igemm_shared_nhwc::TWENTY },
+    Narrow { channels: 21..=24, cost: 1.56, long: true, micros: &igemm_shared_nhwc::TWENTY_FOUR },
+    Narrow { channels: 0..=8, cost: 0.8, long: false, micros: micros!(half; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14) },
+];
+
 /// 14 pixels x 32 channels.
 pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     lanes: 16,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
-    half: Some(micros!(half; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)),
+    narrow: LAST,
     width: 1.0,
     skips: true,
 };
@@ -36,7 +46,7 @@ unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
 pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
-    half: None,
+    narrow: &[],
     // Between a half (cores that split 512-bit operations in two) and one.
     width: 0.55,
     skips: true,
@@ -52,7 +62,7 @@ pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
         micros!(half; 4; 1 2 3 4 5),
         micros!(half; 5; 1 2 3 4 5),
     ],
-    half: None,
+    narrow: &[],
     width: 0.55,
     skips: true,
 };

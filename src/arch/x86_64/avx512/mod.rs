@@ -22,6 +22,7 @@ mod igemm_few_pixels_nchw;
 mod igemm_nchw;
 mod igemm_nhwc;
 mod igemm_rows_nchw;
+mod igemm_shared_nhwc;
 mod pool;
 mod shuffle;
 mod transposed_nchw;
