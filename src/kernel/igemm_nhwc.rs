@@ -242,7 +242,10 @@ impl IgemmNhwc {
 
     /// The micro-kernels for a last panel of so many channels, if there are some of their own.
     fn narrow(&self, p: &Problem, width: usize) -> Option<&'static Narrow> {
-        self.narrow.iter().find(|n| n.channels.contains(&width) && n.long == p.long_datapath)
+        // Short runs of many taps do not outweigh what is done for each.
+        let runs = || p.cg_in >= if p.shape.is_pointwise() { FEW_CHANNELS } else { 12 };
+        let fits = |n: &&Narrow| n.channels.contains(&width) && n.long == p.long_datapath && (!n.long || runs());
+        self.narrow.iter().find(fits)
     }
 
     /// Floats of a group's packed panels. Not a sum over panels: blocks ask this anew for every few rows.
