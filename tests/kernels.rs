@@ -136,6 +136,8 @@ fn layers() -> Vec<Conv2dShape> {
         s(21, 9, 13, 24, 1).stride(2),
         s(17, 9, 30, 39, 1),
         s(17, 9, 30, 35, 1),
+        // Taps far beyond the image.
+        s(5, 7, 9, 9, 3).groups(9).dilation(usize::MAX / 64).pad(usize::MAX / 64),
         // Rows of more tiles, and more blocks, than are kept in a list.
         s(40, 300, 3, 3, 3).groups(3).dilation(18).pad(18),
         s(150, 33, 17, 17, 3).groups(17).pad_hw(0, 2),

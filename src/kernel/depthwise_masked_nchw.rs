@@ -98,10 +98,12 @@ impl Block {
         let (each, more) = (rows / blocks, rows % blocks);
         let oy = first + (block * each + block.min(more)) * step;
         let y = oy as isize - t.top as isize;
-        let inside = |row: usize| usize::try_from(y + (row * step) as isize).is_ok_and(|y| y < t.h);
+        // Far dilated kernels may reach beyond any address.
+        let below = |row: usize| isize::try_from(row.saturating_mul(step)).ok()?.checked_add(y);
+        let inside = |row: usize| below(row).is_some_and(|y| usize::try_from(y).is_ok_and(|y| y < t.h));
         Some(Block {
-            input: y * t.in_row as isize,
-            out: oy * t.out_row,
+            input: y.wrapping_mul(t.in_row as isize),
+            out: oy.wrapping_mul(t.out_row),
             inside: (0..most + k - 1).map(|row| u32::from(inside(row)) << row).sum(),
             count: each + usize::from(block < more),
         })

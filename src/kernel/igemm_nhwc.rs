@@ -38,6 +38,7 @@
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) use super::igemm_taps::RowTap;
 use super::igemm_taps::{ROW_TAP_WORDS, Table, may_go_down};
 use super::igemm_tiling::{Panels, Piece, Tiling, most_pixels, pieces};
