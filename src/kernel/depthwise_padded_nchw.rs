@@ -497,23 +497,33 @@ impl DepthwisePadded {
     }
 }
 
+/// How a layer differs from a depthwise one in NCHW with kernels of `k` rows whose outputs all see the image, if it does.
+pub(crate) fn differs_from(p: &Problem, k: usize) -> Option<&'static str> {
+    let s = &p.shape;
+    let down = (s.kh - 1).saturating_mul(s.dilation[0]);
+    let across = (s.kw - 1).saturating_mul(s.dilation[1]);
+    if p.layout != Layout::Nchw {
+        Some("computes NCHW")
+    } else if p.cg_in != 1 || p.cg_out != 1 {
+        Some("computes depthwise convolution with multiplier 1")
+    } else if s.kh != k {
+        Some("computes another kernel height")
+    } else if s.padding.top.max(s.padding.bottom) > down || s.padding.left.max(s.padding.right) > across {
+        Some("computes outputs that see the image")
+    } else {
+        None
+    }
+}
+
 impl Algorithm for DepthwisePadded {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
         let s = &p.shape;
-        let down = (s.kh - 1).saturating_mul(s.dilation[0]);
-        let across = (s.kw - 1).saturating_mul(s.dilation[1]);
-        if p.layout != Layout::Nchw {
-            Some("computes NCHW")
-        } else if p.cg_in != 1 || p.cg_out != 1 {
-            Some("computes depthwise convolution with multiplier 1")
-        } else if s.kh != self.k {
-            Some("computes another kernel height")
+        if let Some(reason) = differs_from(p, self.k) {
+            Some(reason)
         } else if s.stride != [self.stride; 2] {
             Some("computes another stride")
         } else if self.stride > 1 && s.dilation != [1, 1] {
             Some("computes dilated kernels with stride 1 only")
-        } else if s.padding.top.max(s.padding.bottom) > down || s.padding.left.max(s.padding.right) > across {
-            Some("computes outputs that see the image")
         } else if self.row(p).is_none() {
             Some("computes blocks of rows that fit in the second cache with their padding")
         } else {

@@ -207,13 +207,7 @@ impl<const MR: usize, const N: usize> Sums<MR, N> {
                 unroll!(n < N => { x[n] = quads::<P>(a, n, k); });
                 macro_rules! step {
                     ($j:literal) => {
-                        if MR > 0 {
-                            let b = _mm512_loadu_ps(w.wrapping_add($j * nr));
-                            for m in 0..MR {
-                                let x = _mm512_set1_ps(*each[m].wrapping_add(k + $j));
-                                self.whole[m] = _mm512_fmadd_ps(x, b, self.whole[m]);
-                            }
-                        }
+                        self.add_whole(each, w.wrapping_add($j * nr), k + $j);
                         let b = repeated::<P>(w.wrapping_add($j * nr + whole));
                         for n in 0..N {
                             self.shared[n] = _mm512_fmadd_ps(spread::<$j>(x[n]), b, self.shared[n]);
@@ -229,16 +223,28 @@ impl<const MR: usize, const N: usize> Sums<MR, N> {
                 k += 4;
             }
             while k < end {
-                if MR > 0 {
-                    let b = _mm512_loadu_ps(w);
-                    for m in 0..MR {
-                        self.whole[m] = _mm512_fmadd_ps(_mm512_set1_ps(*each[m].wrapping_add(k)), b, self.whole[m]);
-                    }
-                }
+                self.add_whole(each, w, k);
                 let b = repeated::<P>(w.wrapping_add(whole));
                 unroll!(n < N => { self.shared[n] = _mm512_fmadd_ps(singles::<P>(a, n, k), b, self.shared[n]); });
                 w = w.wrapping_add(nr);
                 k += 1;
+            }
+        }
+    }
+
+    /// Adds element `k` of each pixel of a whole vector, times the weights at `w`.
+    ///
+    /// # Safety
+    /// As [`Sums::add_run`].
+    #[inline(always)]
+    unsafe fn add_whole(&mut self, each: &[*const f32; MR], w: *const f32, k: usize) {
+        if MR > 0 {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let b = _mm512_loadu_ps(w);
+                for m in 0..MR {
+                    self.whole[m] = _mm512_fmadd_ps(_mm512_set1_ps(*each[m].wrapping_add(k)), b, self.whole[m]);
+                }
             }
         }
     }
