@@ -171,7 +171,7 @@ impl IgemmFewPixelsNchw {
                         if width == 0 {
                             continue;
                         }
-                        let (micros, lanes, packed) = inner.panel(p, width.min(nr));
+                        let (micros, lanes, packed) = inner.panel(width.min(nr));
                         micros[pixels.len() - 1](&Tile {
                             tiles: 1,
                             zeros: core::ptr::null(),

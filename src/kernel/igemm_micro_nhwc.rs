@@ -86,9 +86,10 @@ pub(crate) unsafe fn micro<V: Vector, const MR: usize, const NV: usize>(t: &Tile
                     let panel = t.panel.add(j * t.panel_len);
                     let output = t.output.add(i * t.next[1] + t.channel + j * NV * V::LANES);
                     let input = t.input.add(i * t.next[0] + t.shift);
-                    j += match const { 8 / NV } {
-                        4.. if t.panels - j >= 4 => one_pixel::<V, NV, 4>(t, input, panel, output),
-                        2.. if t.panels - j >= 3 && NV == 3 => one_pixel::<V, NV, 3>(t, input, panel, output),
+                    // Never four of five, which would leave one by itself.
+                    j += match t.panels - j {
+                        4 | 6.. if NV <= 2 => one_pixel::<V, NV, 4>(t, input, panel, output),
+                        3.. if NV <= 3 => one_pixel::<V, NV, 3>(t, input, panel, output),
                         _ => one_pixel::<V, NV, 2>(t, input, panel, output),
                     }
                 }

@@ -34,7 +34,8 @@
 //! channels on 56 x 56 102 %, with 256 on 14 x 14 109 % (taps in the padding count and cost little). AVX2: 98 %, 95 %, 93 %, 96 %, 99 %, 102 %;
 //! 2026-11-29, one Zen 3 core (51.7 GMAC/s) 97 %, 93 %, 93 %, 97 %, 99 %, 98 %; 2026-11-30, 3x3 with 256 channels on 7 x 7, 13 x 13,
 //! 14 x 14 and 19 x 19 pixels 114, 106, 105 and 101 % (with each row by itself 105, 98, 98 and 95 %). AVX-512, 2026-11-30, one Zen 5 core (143
-//! GMAC/s): 256 to 256 channels on 28 x 28 98 %, 64 to 128 on 56 x 56 95 %, 3x3 with 128 on 28 x 28 101 %.
+//! GMAC/s): 256 to 256 channels on 28 x 28 98 %, 64 to 128 on 56 x 56 95 %, 3x3 with 128 on 28 x 28 101 %; 2026-12-01, 8 pixels x 48
+//! channels: 160 to 240 on 20 x 20 98 %, 64 to 48 on 56 x 56 91 %, 3x3 with 80 on 14 x 14 105 %.
 
 pub(crate) use super::igemm_micro_nhwc::{Micro, Tile, micro};
 use super::igemm_micro_nhwc::{enough, skips};
@@ -54,6 +55,8 @@ pub(crate) struct IgemmNhwc {
     pub micros: &'static [&'static [Micro]],
     /// For a last panel that would leave lanes empty.
     pub narrow: &'static [Narrow],
+    /// Whether it takes only what ends in such a panel, whose pixels share vectors.
+    pub shares: bool,
     /// Cost of one vector multiply-add beside that of the tier's widest vector, where the core splits that one.
     pub width: f64,
     /// Whether micro-kernels find the pixels of a row by addition, and leave out those in the padding.
@@ -66,11 +69,12 @@ pub(crate) struct Narrow {
     pub channels: RangeInclusive<usize>,
     /// Cost of a pixel's multiply-add beside that of a vector of the tier.
     pub cost: f64,
-    /// Whether they are for cores that do not split long vectors, or for those that do.
-    pub long: bool,
     /// `micros[mr - 1]`.
     pub micros: &'static [Micro],
 }
+
+/// Accumulators of a tile that hides its loads.
+const LARGE_TILE: usize = 16;
 
 /// Runs of fewer input channels than this are joined along the kernel row where the tensor allows it.
 const FEW_CHANNELS: usize = 8;
@@ -194,15 +198,17 @@ impl IgemmNhwc {
     pub(super) fn estimate_of(&self, p: &Problem, tiling: &Tiling) -> f64 {
         let s = &p.shape;
         let (full, rest) = (p.cg_out / self.nr(), p.cg_out % self.nr());
-        let narrow = if rest == 0 { None } else { self.narrow(p, rest) };
+        let narrow = if rest == 0 { None } else { self.narrow(rest) };
         let rest = rest.div_ceil(self.lanes);
         // Short tiles pay as if they had the accumulators that hide the latency of the multiply-add.
         let tiles = (s.n * tiling.tiles()) as f64;
         let rows = (p.oh * p.ow) as f64 / tiling.tiles() as f64;
-        // A single pixel passes over several panels at a time.
-        let few = if s.is_pointwise() && rows == 1.0 { 1.0 } else { self.enough(p) };
-        let panel = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(few) };
-        // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured.
+        let panels = |nv: usize| if nv == 0 { 0.0 } else { (rows * nv as f64).max(self.enough(p)) };
+        // A single pixel passes over several full panels at a time, and then over the last one.
+        let alone = s.is_pointwise() && rows == 1.0;
+        let full = if alone { panels(full * self.micros.len()) } else { full as f64 * panels(self.micros.len()) };
+        // A narrower last panel has fewer multiply-adds per load: a tenth slower, as measured; hardly where its tiles are still large.
+        let slower_panel = if rest * self.micros[0].len() < LARGE_TILE { 1.1 } else { 1.02 };
         // Two pixels do not hide that the pointers of every tap are loaded anew.
         let looks_up = self.mr(p) < 3 && !s.is_pointwise();
         let slower = if looks_up { 1.1 } else { 1.0 };
@@ -210,11 +216,12 @@ impl IgemmNhwc {
         let taps = tiling.products / (p.oh * p.ow) as f64;
         let narrow = match narrow {
             // Fewer multiply-adds hide less of what a tile does beside.
+            Some(_) if alone => panels(1),
             Some(narrow) => narrow.cost * rows.max(enough(self.lanes / 2) as f64),
-            None if rest == self.micros.len() => panel(rest),
-            None => 1.1 * panel(rest),
+            None if rest == self.micros.len() => panels(rest),
+            None => slower_panel * panels(rest),
         };
-        let steps = tiles * (full as f64 * panel(self.micros.len()) + narrow) * taps * p.cg_in as f64;
+        let steps = tiles * (full + narrow) * taps * p.cg_in as f64;
         s.groups as f64 * (steps * p.vector_cost(self.width) * slower + tiles * rows * (s.kh * s.kw) as f64)
     }
 
@@ -231,8 +238,8 @@ impl IgemmNhwc {
     }
 
     /// The micro-kernels of a panel of `width` channels, the lanes of its vectors, and its packed channels.
-    pub(super) fn panel(&self, p: &Problem, width: usize) -> (&'static [Micro], usize, usize) {
-        match self.narrow(p, width) {
+    pub(super) fn panel(&self, width: usize) -> (&'static [Micro], usize, usize) {
+        match self.narrow(width) {
             Some(narrow) => (narrow.micros, *narrow.channels.end(), *narrow.channels.end()),
             None => {
                 let vectors = width.div_ceil(self.lanes);
@@ -242,17 +249,20 @@ impl IgemmNhwc {
     }
 
     /// The micro-kernels for a last panel of so many channels, if there are some of their own.
-    fn narrow(&self, p: &Problem, width: usize) -> Option<&'static Narrow> {
-        // Short runs of many taps do not outweigh what is done for each.
-        let runs = || p.cg_in >= if p.shape.is_pointwise() { FEW_CHANNELS } else { 12 };
-        let fits = |n: &&Narrow| n.channels.contains(&width) && n.long == p.long_datapath && (!n.long || runs());
-        self.narrow.iter().find(fits)
+    fn narrow(&self, width: usize) -> Option<&'static Narrow> {
+        self.narrow.iter().find(|n| n.channels.contains(&width))
+    }
+
+    /// Whether sharing vectors pays: it takes shuffles, for which cores that split long vectors have few units, and short runs of many
+    /// taps do not outweigh what is done for each.
+    fn sharing_pays(&self, p: &Problem) -> bool {
+        p.long_datapath && p.cg_in >= if p.shape.is_pointwise() { FEW_CHANNELS } else { 12 }
     }
 
     /// Floats of a group's packed panels. Not a sum over panels: blocks ask this anew for every few rows.
     fn packed_len(&self, p: &Problem) -> usize {
         let rest = p.cg_out % self.nr();
-        let packed = if rest == 0 { 0 } else { self.panel(p, rest).2 };
+        let packed = if rest == 0 { 0 } else { self.panel(rest).2 };
         (p.cg_out - rest + packed) * (p.k() + 1)
     }
 
@@ -284,13 +294,16 @@ impl IgemmNhwc {
 impl Algorithm for IgemmNhwc {
     fn refuses(&self, p: &Problem) -> Option<&'static str> {
         match p.layout {
-            Layout::Nhwc => None,
             Layout::Nchw => Some("computes NHWC"),
+            Layout::Nhwc if self.shares && self.narrow(p.cg_out % self.nr()).is_none() => {
+                Some("computes channel counts whose last vector is filled to a half or less")
+            }
+            Layout::Nhwc => None,
         }
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
-        self.estimate_of(p, &self.tiling(p))
+        if self.shares && !self.sharing_pays(p) { f64::INFINITY } else { self.estimate_of(p, &self.tiling(p)) }
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
@@ -303,7 +316,7 @@ impl Algorithm for IgemmNhwc {
             for j in 0..self.panels(p) {
                 let first = j * self.nr();
                 let width = (p.cg_out - first).min(self.nr());
-                let (_, _, padded) = self.panel(p, width);
+                let (_, _, padded) = self.panel(width);
                 let channel = |i: usize| g * p.cg_out + first + i;
                 (0..padded).for_each(|i| out.put(if i < width { source.bias(channel(i)) } else { 0.0 }));
                 for ky in 0..s.kh {
@@ -372,7 +385,7 @@ impl IgemmNhwc {
         let (per_group, per_image, nr) = (self.panels(p), tiling.tiles(), self.nr());
         let mr = self.mr(p);
         let group_len = self.group_len(p);
-        let (full_panels, widest) = (p.cg_out / nr, self.panel(p, nr));
+        let (full_panels, widest) = (p.cg_out / nr, self.panel(nr));
         // SAFETY: pack() put the zeros after the panels.
         let zeros = unsafe { job.weights.add(s.groups * group_len) };
         let table = Table::new(job, mr);
@@ -430,7 +443,7 @@ impl IgemmNhwc {
                     let full = full_panels.saturating_sub(j).min(end - panel);
                     let count = full.max(1);
                     let width = if full > 0 { nr } else { p.cg_out - j * nr };
-                    let (micros, lanes, packed) = if full > 0 { widest } else { self.panel(p, width) };
+                    let (micros, lanes, packed) = if full > 0 { widest } else { self.panel(width) };
                     let input = image * i.image + y * i.row + x * i.pixel + g * p.cg_in;
                     let tile = Tile {
                         tiles: alike,

@@ -16,6 +16,7 @@ pub(super) static R4C8: IgemmNhwc = IgemmNhwc {
     lanes: 4,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4)],
     narrow: &[],
+    shares: false,
     width: 1.0,
     skips: true,
 };

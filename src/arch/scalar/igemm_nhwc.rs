@@ -21,6 +21,7 @@ pub(super) static R4C4: IgemmNhwc = IgemmNhwc {
         micros!(micro; 4; 1 2 3 4),
     ],
     narrow: &[],
+    shares: false,
     width: 1.0,
     skips: true,
 };

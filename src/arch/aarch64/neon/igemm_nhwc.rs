@@ -572,20 +572,14 @@ micro!(r5v4_in_order 5 4 run_in_order [t0 t1 t2 t3]; (a0 o0 4 12 13 14 15) (a1 o
 
 /// 5 pixels x 16 channels.
 pub(super) static R5C16: IgemmNhwc =
-    IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], narrow: &[], width: 1.0, skips: false };
+    IgemmNhwc { lanes: 4, micros: &[&V1, &V2, &V3, &V4], narrow: &[], shares: false, width: 1.0, skips: false };
 
 /// The same for in-order cores. Narrower panels and the fewer pixels of an image's last tiles are computed as on others.
-pub(super) static R5C16_IN_ORDER: IgemmNhwc = IgemmNhwc {
-    lanes: 4,
-    micros: &[&V1, &V2, &V3, &[r1v4, r2v4, r3v4, r4v4, r5v4_in_order]],
-    narrow: &[],
-    width: 1.0,
-    skips: false,
-};
+pub(super) static R5C16_IN_ORDER: IgemmNhwc =
+    IgemmNhwc { micros: &[&V1, &V2, &V3, &[r1v4, r2v4, r3v4, r4v4, r5v4_in_order]], ..R5C16 };
 
 /// 4 pixels x 20 channels, for numbers of channels that panels of 16 cut badly.
 pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
-    lanes: 4,
     micros: &[
         &[r1v1, r2v1, r3v1, r4v1],
         &[r1v2, r2v2, r3v2, r4v2],
@@ -593,7 +587,5 @@ pub(super) static R4C20: IgemmNhwc = IgemmNhwc {
         &[r1v4, r2v4, r3v4, r4v4],
         &[r1v5, r2v5, r3v5, r4v5],
     ],
-    narrow: &[],
-    width: 1.0,
-    skips: false,
+    ..R5C16
 };

@@ -17,17 +17,15 @@ pub(super) static R6C16: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4 5 6), micros!(micro; 2; 1 2 3 4 5 6)],
     narrow: &[],
+    shares: false,
     width: 1.0,
     skips: true,
 };
 
 /// 4 pixels x 24 channels: all 16 registers, three of them for weights and one for the scalar.
 pub(super) static R4C24: IgemmNhwc = IgemmNhwc {
-    lanes: 8,
     micros: &[micros!(micro; 1; 1 2 3 4), micros!(micro; 2; 1 2 3 4), micros!(micro; 3; 1 2 3 4)],
-    narrow: &[],
-    width: 1.0,
-    skips: true,
+    ..R6C16
 };
 
 /// 2 pixels x 40 channels: 10 accumulators, 0.7 loads per multiply-add. Groups of 40 channels have no narrower last panel: on
@@ -35,7 +33,6 @@ pub(super) static R4C24: IgemmNhwc = IgemmNhwc {
 /// 2026-11-27); with several taps up to 10 % more. A single pixel, a fully connected layer, has five accumulators instead of
 /// three: 5 to 9 % less time than a panel of 24 channels for 1024 to 1000.
 pub(super) static R2C40: IgemmNhwc = IgemmNhwc {
-    lanes: 8,
     micros: &[
         micros!(micro; 1; 1 2),
         micros!(micro; 2; 1 2),
@@ -43,7 +40,7 @@ pub(super) static R2C40: IgemmNhwc = IgemmNhwc {
         micros!(micro; 4; 1 2),
         micros!(micro; 5; 1 2),
     ],
-    narrow: &[],
     width: 1.02,
     skips: false,
+    ..R6C16
 };

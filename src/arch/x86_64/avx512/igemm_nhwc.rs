@@ -14,24 +14,6 @@ unsafe fn micro<const MR: usize, const NV: usize>(t: &Tile) {
     unsafe { igemm_nhwc::micro::<F32x16, MR, NV>(t) }
 }
 
-/// Last panels that would leave lanes empty: pixels share vectors where long ones take no longer than their halves, else half vectors.
-static LAST: &[Narrow] = &[
-    Narrow { channels: 0..=4, cost: 0.4, long: true, micros: &igemm_shared_nhwc::FOUR },
-    Narrow { channels: 5..=8, cost: 0.56, long: true, micros: &igemm_shared_nhwc::EIGHT },
-    Narrow { channels: 17..=20, cost: 1.4, long: true, micros: &igemm_shared_nhwc::TWENTY },
-    Narrow { channels: 21..=24, cost: 1.56, long: true, micros: &igemm_shared_nhwc::TWENTY_FOUR },
-    Narrow { channels: 0..=8, cost: 0.8, long: false, micros: micros!(half; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14) },
-];
-
-/// 14 pixels x 32 channels.
-pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
-    lanes: 16,
-    micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
-    narrow: LAST,
-    width: 1.0,
-    skips: true,
-};
-
 /// Half vectors, with the registers of AVX-512VL.
 ///
 /// # Safety
@@ -42,11 +24,47 @@ unsafe fn half<const MR: usize, const NV: usize>(t: &Tile) {
     unsafe { igemm_nhwc::micro::<Half, MR, NV>(t) }
 }
 
+/// Last panels of up to half a vector.
+static HALF: &[Narrow] =
+    &[Narrow { channels: 1..=8, cost: 0.8, micros: micros!(half; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14) }];
+
+/// Last panels whose pixels share vectors.
+static SHARED: &[Narrow] = &[
+    Narrow { channels: 1..=4, cost: 0.4, micros: &igemm_shared_nhwc::FOUR },
+    Narrow { channels: 5..=8, cost: 0.56, micros: &igemm_shared_nhwc::EIGHT },
+    Narrow { channels: 17..=20, cost: 1.4, micros: &igemm_shared_nhwc::TWENTY },
+    Narrow { channels: 21..=24, cost: 1.56, micros: &igemm_shared_nhwc::TWENTY_FOUR },
+];
+
+/// 14 pixels x 32 channels.
+pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
+    lanes: 16,
+    micros: &[micros!(micro; 1; 1 2 3 4 5 6 7 8 9 10 11 12 13 14), micros!(micro; 2; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)],
+    narrow: HALF,
+    shares: false,
+    width: 1.0,
+    skips: true,
+};
+
+/// The same, for channel counts whose last vector would be filled to a half or less.
+pub(super) static R14C32_SHARED: IgemmNhwc = IgemmNhwc { narrow: SHARED, shares: true, ..R14C32 };
+
+/// 8 pixels x 48 channels: counts like 48 and 80 leave no panel of one vector, and more of a single pixel's sums run side by side.
+pub(super) static R8C48: IgemmNhwc = IgemmNhwc {
+    micros: &[
+        micros!(micro; 1; 1 2 3 4 5 6 7 8),
+        micros!(micro; 2; 1 2 3 4 5 6 7 8),
+        micros!(micro; 3; 1 2 3 4 5 6 7 8),
+    ],
+    ..R14C32
+};
+
 /// 8 pixels x 24 channels in half vectors, for channel counts that would leave many lanes of full ones empty.
 pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
     lanes: 8,
     micros: &[micros!(half; 1; 1 2 3 4 5 6 7 8), micros!(half; 2; 1 2 3 4 5 6 7 8), micros!(half; 3; 1 2 3 4 5 6 7 8)],
     narrow: &[],
+    shares: false,
     // Between a half (cores that split 512-bit operations in two) and one.
     width: 0.55,
     skips: true,
@@ -54,7 +72,6 @@ pub(super) static R8C24: IgemmNhwc = IgemmNhwc {
 
 /// 5 pixels x 40 channels in half vectors, for the same where 24 leave a narrow rest.
 pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
-    lanes: 8,
     micros: &[
         micros!(half; 1; 1 2 3 4 5),
         micros!(half; 2; 1 2 3 4 5),
@@ -62,7 +79,5 @@ pub(super) static R5C40: IgemmNhwc = IgemmNhwc {
         micros!(half; 4; 1 2 3 4 5),
         micros!(half; 5; 1 2 3 4 5),
     ],
-    narrow: &[],
-    width: 0.55,
-    skips: true,
+    ..R8C24
 };

@@ -22,7 +22,8 @@
 //! Tile: of pixels in a line, 12 vectors, so 24 pixels x 8 or 48 x 4 channels; beside whole vectors, in rows and where pointers say, as many
 //! pixels as the tile has. Registers: 12 accumulators, 12 inputs, a vector of weights, one spread; 10 pixels x 24 channels, 15 accumulators, 5
 //! inputs. Per four shared multiply-adds four spread vectors, and P loads for the inputs; a load for each whole one. Bound by the multiply
-//! units, with P = 4 by loads, of which two start in a cycle and those to a part of a vector take a third more.
+//! units, with P = 4 by loads, of which two start in a cycle and those to a part of a vector take a third more. Cores that split long
+//! vectors have half as many units for shuffles: there the costs never choose this.
 //!
 //! Measured 2026-11-30, one Zen 5 core (143 GMAC/s), percent of peak: 72 to 24 channels on 56 x 56 pixels 85, to 8 61, three groups of
 //! 80 to 20 on 28 x 28 67, 3x3 with 24 channels per group 78.

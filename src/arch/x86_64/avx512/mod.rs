@@ -45,6 +45,8 @@ const fn row(
 #[rustfmt::skip]
 pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nhwc_r14c32_avx512", "igemm", Nhwc, "14 pixels x 32 channels", 16, &igemm_nhwc::R14C32),
+    row("igemm_f32_nhwc_r8c48_avx512", "igemm", Nhwc, "8 pixels x 48 channels", 16, &igemm_nhwc::R8C48),
+    row("shared_f32_nhwc_r14c32_avx512", "shared", Nhwc, "14 pixels x 32 channels", 16, &igemm_nhwc::R14C32_SHARED),
     row("igemm_f32_nhwc_r8c24_avx512", "igemm", Nhwc, "8 pixels x 24 channels", 8, &igemm_nhwc::R8C24),
     row("igemm_f32_nhwc_r5c40_avx512", "igemm", Nhwc, "5 pixels x 40 channels", 8, &igemm_nhwc::R5C40),
     row("direct_f32_nhwc_i3s1r8c32_avx512", "direct", Nhwc, "8 pixels x 32 channels", 16, &direct_nhwc::C3S1),
@@ -68,6 +70,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
     row("rows_f32_nchw_r8p48_avx512", "rows", Nchw, "8 channels x 48 pixels", 16, &igemm_rows_nchw::R8V3),
     row("fewpixels_f32_nchw_r14c32_avx512", "fewpixels", Nchw, "14 pixels x 32 channels", 16, &igemm_few_pixels_nchw::R14C32),
+    row("fewpixels_f32_nchw_r8c48_avx512", "fewpixels", Nchw, "8 pixels x 48 channels", 16, &igemm_few_pixels_nchw::R8C48),
     row("dwshift_f32_nchw_k3s1r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S1),
     row("dwshift_f32_nchw_k3s2r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S2),
     row("dwshift_f32_nchw_k5s1r7p16_avx512", "dwshift", Nchw, "7 rows x 16 pixels", 16, &depthwise_nchw::K5S1),
@@ -81,6 +84,8 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("dwmasked_f32_nchw_k5s1r8p32_avx512", "dwmasked", Nchw, "4 to 8 rows x 32 pixels", 16, &depthwise_masked_nchw::K5S1),
     row("dwmasked_f32_nchw_k7s1r8p32_avx512", "dwmasked", Nchw, "4 to 8 rows x 32 pixels", 16, &depthwise_masked_nchw::K7S1),
     row("transposed_f32_nchw_r14c32_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32),
+    row("transposed_f32_nchw_r14c32shared_avx512", "transposed", Nchw, "14 pixels x 32 channels", 16, &transposed_nchw::R14C32_SHARED),
+    row("transposed_f32_nchw_r8c48_avx512", "transposed", Nchw, "8 pixels x 48 channels", 16, &transposed_nchw::R8C48),
     row("transposed_f32_nchw_r8c24_avx512", "transposed", Nchw, "8 pixels x 24 channels", 8, &transposed_nchw::R8C24),
     row("transposed_f32_nchw_i3s4r8c32_avx512", "transposed", Nchw, "8 pixels x 32 channels", 16, &transposed_nchw::C3S4),
     row("transposed_f32_nchw_g3s1r2p8c16_avx512", "transposed", Nchw, "2 rows x 8 pixels x 16 channels", 16, &transposed_nchw::GROUP_K3S1),

@@ -20,6 +20,12 @@ const fn over(inner: &'static dyn Algorithm) -> TransposedNchw {
 /// Implicit GEMM, 14 pixels x 32 channels.
 pub(super) static R14C32: TransposedNchw = over(&igemm_nhwc::R14C32);
 
+/// The same, where pixels share the last vector.
+pub(super) static R14C32_SHARED: TransposedNchw = over(&igemm_nhwc::R14C32_SHARED);
+
+/// Implicit GEMM, 8 pixels x 48 channels.
+pub(super) static R8C48: TransposedNchw = over(&igemm_nhwc::R8C48);
+
 /// Implicit GEMM, 8 pixels x 24 channels.
 pub(super) static R8C24: TransposedNchw = over(&igemm_nhwc::R8C24);
 
