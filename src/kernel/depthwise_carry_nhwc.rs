@@ -35,7 +35,7 @@
 //! 512 channels on 14, 1024 on 7 wide 53, 49 (49, 38); 5x5 with 256 on 28 wide 69 (54), with stride 2 47 (42). 2026-11-30, one Zen 5 core
 //! (143 GMAC/s), AVX-512: 3x3 with stride 2 56 wide with 128 channels 31 (strips 27), 28 wide with 256 34 (28).
 
-use super::depthwise_nhwc::{DepthwiseNhwc, Tile, Vectors, crowds};
+use super::depthwise_nhwc::{DepthwiseNhwc, Tile, Vectors};
 use super::phases::Phase;
 use super::window::{AS_THEY_ARE, Columns, add_to_row, finish_tile, inside, load_all, window_row};
 use super::{Algorithm, Job, LINE, Part, Problem};
@@ -360,7 +360,8 @@ impl Algorithm for DepthwiseCarryNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         let [dy, dx] = s.dilation;
-        let cost = p.costs(self.cost, self.long)[usize::from(crowds(p, dx))] * if dy * dx > 1 { 1.2 } else { 1.0 };
+        let cost =
+            p.costs(self.cost, self.long)[usize::from(Phase::crowds(p, dx))] * if dy * dx > 1 { 1.2 } else { 1.0 };
         // Of a row, what its ends cost in pixels: there each output row tests its columns anew.
         let ends = 1.3 * (self.carried * dx.min(p.ow)) as f64;
         let pixels = (s.n * p.oh) as f64 * (p.ow as f64 + ends);

@@ -222,7 +222,7 @@ pub(crate) enum Groups {
     Any,
     /// Those that leave room for another in a vector, likewise.
     Narrow,
-    /// Those whose outputs fill a vector: [`super::grouped_nhwc::whole`].
+    /// Those whose outputs fill more than half of a vector: [`super::grouped_nhwc::whole`].
     Whole,
 }
 
@@ -253,21 +253,6 @@ pub(crate) struct DepthwiseNhwc {
     pub long: Option<[f64; 2]>,
     /// Cost on narrow phases beside that on wider ones.
     pub narrow: f64,
-}
-
-/// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
-const CROWD: usize = 1024;
-
-/// Whether the pixels under one tap of neighbouring outputs share a quarter of the first cache or less, and those of a row, seen at
-/// every `dilation`th column, are more than half of what they share. Of a dense image; a plan does not know the strides that it will
-/// meet.
-pub(super) fn crowds(p: &Problem, dilation: usize) -> bool {
-    let s = &p.shape;
-    let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation * size_of::<f32>());
-    // A way of the cache is a page; pixels a multiple of so many bytes apart are in one of so few sets.
-    let shared = 1 << apart.trailing_zeros().min(12);
-    let row = s.w.div_ceil(dilation).saturating_mul(shared);
-    apart.is_multiple_of(CROWD) && (s.stride[1] > 1 || row > p.caches.l1 / 2)
 }
 
 impl DepthwiseNhwc {
@@ -348,14 +333,18 @@ impl DepthwiseNhwc {
             if 2 * ow + 4 * tiles >= best.0 {
                 break;
             }
-            // In half pixels. Up to eight sums that take one scalar each wait for themselves.
-            let waits = if self.groups == Groups::Whole { width.pixels + 9 } else { 0 };
-            let cost = tiles * (4 + (2 * width.pixels).max(waits));
+            let cost = tiles * (4 + self.half_pixels(width));
             if cost < best.0 {
                 best = (cost, width);
             }
         }
         best.1
+    }
+
+    /// The time of a tile's row, in halves of a pixel's. Up to eight sums that take one scalar each wait for themselves.
+    fn half_pixels(&self, width: &Width) -> usize {
+        let waits = if self.groups == Groups::Whole && self.rows == 1 { width.pixels + 9 } else { 0 };
+        waits.max(2 * width.pixels)
     }
 
     /// Whether the micro-kernels are those of [`super::grouped_nhwc`].
@@ -365,7 +354,7 @@ impl DepthwiseNhwc {
 
     /// Groups that lie side by side in a vector.
     fn side_by_side(&self, p: &Problem) -> usize {
-        self.lanes / p.cg_in.max(p.cg_out)
+        self.lanes / if self.groups == Groups::Whole { p.cg_out } else { p.cg_in.max(p.cg_out) }
     }
 
     /// Output channels of a vector, and vectors of a pixel.
@@ -422,8 +411,8 @@ impl Algorithm for DepthwiseNhwc {
             Some("computes depthwise convolution with multiplier 1")
         } else if self.side_by_side(p) == 0 {
             Some("computes groups that fit into a vector")
-        } else if self.groups == Groups::Whole && p.cg_out != self.lanes {
-            Some("computes groups of as many output channels as a vector has lanes")
+        } else if self.groups == Groups::Whole && self.side_by_side(p) > 1 {
+            Some("computes groups whose outputs fill more than half of a vector")
         } else if self.groups == Groups::Narrow && p.cg_out == self.lanes {
             Some("computes groups of fewer output channels than a vector has lanes")
         } else if self.k == 0 {
@@ -436,12 +425,13 @@ impl Algorithm for DepthwiseNhwc {
     fn estimate(&self, p: &Problem) -> f64 {
         let dilation = self.dilation(p);
         let (phases, columns) = (Phase::count(p, dilation), p.ow.div_ceil(dilation[1]));
-        let columns = phases[1] * columns.next_multiple_of(self.width(p, columns).pixels);
+        let width = self.width(p, columns);
+        let columns = (phases[1] * columns.div_ceil(width.pixels) * self.half_pixels(width)) as f64 / 2.0;
         // Tiles of several rows are narrow and lose more at both ends of a row. The number of rows must not matter: a choice
         // that depended on how an image is cut into strips could sum in another order.
-        let pixels = (p.shape.n * p.oh) as f64 * (columns as f64 + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
+        let pixels = (p.shape.n * p.oh) as f64 * (columns + (phases[1] * (self.rows(p) - 1)) as f64 * 0.35);
         let [spread, crowd] = p.costs(self.cost, self.long);
-        let cost = if crowds(p, dilation[1]) { crowd } else { spread };
+        let cost = if Phase::crowds(p, dilation[1]) { crowd } else { spread };
         let cost = self.line(p).map_or(cost, |line| cost / spread * line.cost());
         let cost = if dilation == [1, 1] { cost } else { 1.2 * cost };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };

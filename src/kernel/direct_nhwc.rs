@@ -385,7 +385,14 @@ impl Algorithm for DirectNhwc {
         let pixels = cut.pixels as f64 / cut.tiles as f64;
         let tile = |nv: usize| if nv == 0 { 0.0 } else { (pixels * nv as f64).max(8.0) };
         let tiles = (s.n * p.oh * cut.tiles) as f64;
-        tiles * (full as f64 * tile(self.nv(p)) + tile(rest)) * (p.k() + 2) as f64 * 0.9 * p.vector_cost(self.width)
+        // With one vector of channels every multiply-add loads its scalar, but for those that neighbours share, with larger strides.
+        let loads = match self.stride {
+            _ if self.nv(p) > 1 || !p.long_datapath => 1.0,
+            1 => 1.25,
+            _ => 1.05,
+        };
+        let vectors = tiles * (full as f64 * tile(self.nv(p)) + tile(rest));
+        vectors * (p.k() + 2) as f64 * 0.9 * loads * p.vector_cost(self.width)
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

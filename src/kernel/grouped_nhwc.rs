@@ -19,16 +19,22 @@
 //! permuted load serves 4 multiply-adds on average; permutations run beside them on a port of their own on most cores.
 //! Bound by the FMA ports; lanes are lost where groups do not divide a vector.
 //!
-//! Where a permutation across the whole vector is dear (AVX2), groups of 1, 2 and 4 are permuted within four lanes, and for groups that
-//! fill a vector ([`whole`]) there are loads of one scalar into all lanes instead: 12 and 3 of weights for the 30 multiply-adds of ten
-//! pixels, a kernel row and a channel. A sum waits for itself four cycles each time, so eight sums are just enough for two multiply-adds
-//! per cycle, if none is ever late; ten have room. At the sides of the map the columns outside are known to the compiler: tests in the
-//! loop over channels took the registers that ten sums need. Eleven and twelve pixels spill.
+//! Groups whose outputs fill more than half of a vector, or all outputs if there are so few, have one by themselves ([`whole`]), with loads of
+//! one scalar into all lanes instead of permutations. Each serves all columns of the kernel: with AVX2 12 of them and 3 of weights for the 30
+//! multiply-adds of ten pixels, a kernel row and a channel, where implicit GEMM with one vector of channels has one for every multiply-add. A
+//! sum waits for itself four cycles each time, so eight sums are just enough for two multiply-adds per cycle, if none is ever late; ten have
+//! room. At the sides of the map the columns outside are known to the compiler: tests in the loop over channels took the registers that ten sums
+//! need. Eleven and twelve pixels spill. With AVX-512, 14 pixels (14 sums, 3 weights, a scalar), on narrow maps and with stride 2 two rows of
+//! ten (20 sums, 6 weights).
+//!
+//! Where a permutation across the whole vector is dear (AVX2), groups of 1, 2 and 4 are permuted within four lanes.
 //!
 //! Measured 2026-11-27, one Zen 3 core (49.8 GMAC/s), AVX2: 3x3 with 4 channels per group on 56 x 56 pixels 60 % of peak,
 //! with 8 on 28 x 28 75 %; 2026-11-30 (51.7 GMAC/s) with 8 on maps 56, 28, 20, 14 and 10 wide 87, 89, 98, 84 and 89 % (with eight pixels
 //! 86, 80, 78, 80 and 62), stride 2 from 56 and 28 wide 66 and 63 %. 2026-11-24, one Zen 4 core (59.1 GMAC/s), AVX-512: 3x3 with 4 channels per group on 56 x 56 pixels 93 % of
-//! peak, with 8 on 28 x 28 99 %, 4 with stride 2 78 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes).
+//! peak, with 8 on 28 x 28 99 %, 4 with stride 2 78 %; depthwise with multiplier 2 75 %, with 3 51 % (15 of 16 lanes). 2026-12-01, one Zen 5 core (143 GMAC/s), AVX-512, of what is left without
+//! the padding: 16 channels per group on maps 56, 28, 14 and 7 wide 99, 99, 100 and 91 %, stride 2 from 56 and 28 wide 84, 88 %; 64 to 16 channels on
+//! 28 x 28 98 %.
 
 use super::depthwise_nhwc::Tile;
 use super::window::{FIRST_IN_ALL, PERMUTED, PERMUTED_IN_QUADS, finish_tile, window_row};
@@ -76,15 +82,26 @@ pub(crate) unsafe fn micro<
 /// As [`super::depthwise_nhwc::micro`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) unsafe fn whole<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+pub(crate) unsafe fn whole<
+    V: Vector,
+    const K: usize,
+    const S: usize,
+    const R: usize,
+    const P: usize,
+    const EDGE: bool,
+>(
+    t: &Tile,
+) {
     let span = (P - 1) * S + K;
     // A column outside is one that the compiler knows: no tests in the loop over channels.
     // SAFETY: as the caller promises.
     unsafe {
         match t.columns {
-            (1, end) if EDGE && end == span => groups::<V, K, S, P, EDGE>(&Tile { columns: (1, span), ..*t }),
-            (0, end) if EDGE && end == span - 1 => groups::<V, K, S, P, EDGE>(&Tile { columns: (0, span - 1), ..*t }),
-            _ => groups::<V, K, S, P, EDGE>(t),
+            (1, end) if EDGE && end == span => groups::<V, K, S, R, P, EDGE>(&Tile { columns: (1, span), ..*t }),
+            (0, end) if EDGE && end == span - 1 => {
+                groups::<V, K, S, R, P, EDGE>(&Tile { columns: (0, span - 1), ..*t })
+            }
+            _ => groups::<V, K, S, R, P, EDGE>(t),
         }
     }
 }
@@ -95,14 +112,22 @@ pub(crate) unsafe fn whole<V: Vector, const K: usize, const S: usize, const P: u
 /// As [`whole`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn groups<V: Vector, const K: usize, const S: usize, const P: usize, const EDGE: bool>(t: &Tile) {
-    for group in 0..t.channels / V::LANES {
-        let (from, to) = (group * t.group_in, group * V::LANES);
+unsafe fn groups<V: Vector, const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(
+    t: &Tile,
+) {
+    let (mut from, mut weights) = (0, t.weights);
+    for to in (0..t.channels).step_by(t.group_out) {
         // SAFETY: as the caller promises.
         unsafe {
-            let weights = t.weights.add(to * (K * K * t.group_in + 1));
-            block::<V, K, S, 1, P, EDGE, false, FIRST_IN_ALL>(t, from, t.group_in, to, V::LANES, weights);
+            // Whole vectors by themselves: what the compiler makes of both together is up to a tenth slower.
+            if t.group_out == V::LANES {
+                block::<V, K, S, R, P, EDGE, false, FIRST_IN_ALL>(t, from, t.group_in, to, V::LANES, weights);
+            } else {
+                block::<V, K, S, R, P, EDGE, false, FIRST_IN_ALL>(t, from, t.group_in, to, t.group_out, weights);
+            }
         }
+        from += t.group_in;
+        weights = weights.wrapping_add((K * K * t.group_in + 1) * V::LANES);
     }
 }
 

@@ -8,6 +8,9 @@ use super::{Job, Problem, Ring};
 use crate::tensor::Strides;
 use core::ops::Range;
 
+/// Bytes between the pixels under one tap of neighbouring outputs from which on they share a quarter of the first cache or less.
+const CROWD: usize = 1024;
+
 /// One phase of an image, an image itself; the whole image where nothing is dilated. Pairs are rows and columns.
 pub(super) struct Phase {
     /// Where in the image its first output is.
@@ -35,6 +38,18 @@ impl Phase {
     /// Whether rows of the phases are so short that a tile or strip of them begins and ends for few multiply-adds.
     pub(super) fn is_narrow(p: &Problem, dilation: [usize; 2]) -> bool {
         dilation[1] > 1 && p.ow.div_ceil(dilation[1]) <= 3
+    }
+
+    /// Whether the pixels under one tap of neighbouring outputs share a quarter of the first cache or less, and those of a row, seen at
+    /// every `dilation`th column, are more than half of what they share. Of a dense image; a plan does not know the strides that it will
+    /// meet.
+    pub(super) fn crowds(p: &Problem, dilation: usize) -> bool {
+        let s = &p.shape;
+        let apart = s.c_in.wrapping_mul(s.stride[1]).wrapping_mul(dilation * size_of::<f32>());
+        // A way of the cache is a page; pixels a multiple of so many bytes apart are in one of so few sets.
+        let shared = 1 << apart.trailing_zeros().min(12);
+        let row = s.w.div_ceil(dilation).saturating_mul(shared);
+        apart.is_multiple_of(CROWD) && (s.stride[1] > 1 || row > p.caches.l1 / 2)
     }
 
     /// The phase whose first output is `first`.

@@ -13,14 +13,12 @@ unsafe fn micro<const K: usize, const S: usize, const R: usize, const P: usize, 
     unsafe { grouped_nhwc::micro::<F32x8, K, S, R, P, EDGE>(t) }
 }
 
-/// `R` is 1.
-///
 /// # Safety
 /// As [`grouped_nhwc::whole`].
 #[target_feature(enable = "avx2,fma")]
 unsafe fn whole<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
     // SAFETY: the caller's promise is the same.
-    unsafe { grouped_nhwc::whole::<F32x8, K, S, P, EDGE>(t) }
+    unsafe { grouped_nhwc::whole::<F32x8, K, S, R, P, EDGE>(t) }
 }
 
 /// # Safety
@@ -55,11 +53,11 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
 
 /// 3x3, stride 1, groups of 8 output channels: 10 pixels.
 pub(super) static WHOLE_K3S1: DepthwiseNhwc =
-    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 1 1; 10 9 8 7 5 4 1), cost: [1.1; 2], ..K3S1 };
+    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 1 1; 10 9 8 7 5 4 1), cost: [0.97; 2], ..K3S1 };
 
 /// 3x3, stride 2, groups of 8 output channels: 8 pixels.
 pub(super) static WHOLE_K3S2: DepthwiseNhwc =
-    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 2 1; 8 7 5 4 1), cost: [1.1; 2], ..K3S2 };
+    DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 2 1; 8 7 5 4 1), cost: [0.95; 2], ..K3S2 };
 
 /// Any kernel: 8 pixels.
 pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {

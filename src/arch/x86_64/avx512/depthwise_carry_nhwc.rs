@@ -29,15 +29,16 @@ pub(super) static K3S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     long: Some([1.08, 1.0]),
 };
 
-/// 5x5, stride 2: 4 pixels, on wide maps.
+/// 5x5, stride 2: 7 pixels, on wide maps, and where pixels crowd in few sets of the first cache: each pass over a tile streams all weights, which
+/// fill that cache by themselves from 256 channels on.
 pub(super) static K5S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     lanes: 16,
     k: 5,
     stride: 2,
     carried: 2,
-    widths: carries!(micro; 5 2 3; 4 3 2 1),
+    widths: carries!(micro; 5 2 3; 7 6 5 4 3 2 1),
     cost: [2.0; 2],
-    long: Some([0.88, 0.7]),
+    long: Some([0.88, 0.5]),
 };
 
 /// 7x7, stride 1: 4 pixels, on maps of more than 14 pixels a row.

@@ -21,6 +21,14 @@ unsafe fn any<const P: usize>(t: &Tile) {
     unsafe { grouped_nhwc::any::<F32x16, P>(t) }
 }
 
+/// # Safety
+/// As [`grouped_nhwc::whole`].
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn whole<const K: usize, const S: usize, const R: usize, const P: usize, const EDGE: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { grouped_nhwc::whole::<F32x16, K, S, R, P, EDGE>(t) }
+}
+
 /// 3x3, stride 1: 2 rows x 8 pixels.
 pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     lanes: 16,
@@ -53,3 +61,20 @@ pub(super) static ANY: DepthwiseNhwc = DepthwiseNhwc {
     cost: [2.5; 2],
     ..DepthwiseNhwc::COMMON
 };
+
+/// 3x3, stride 1, groups of 9 to 16 output channels: 14 pixels.
+pub(super) static WHOLE_K3S1: DepthwiseNhwc = DepthwiseNhwc {
+    groups: Groups::Whole,
+    rows: 1,
+    widths: widths!(whole; 3 1 1; 14 12 10 9 8 7 5 4 1),
+    cost: [1.0; 2],
+    ..K3S1
+};
+
+/// The same for narrow maps: 2 rows x 10 pixels.
+pub(super) static WHOLE_K3S1_NARROW: DepthwiseNhwc =
+    DepthwiseNhwc { rows: 2, widths: widths!(whole; 3 1 2; 10 8 7 5 4 1), cost: [1.03; 2], ..WHOLE_K3S1 };
+
+/// 3x3, stride 2, groups of 9 to 16 output channels: 2 rows x 10 pixels.
+pub(super) static WHOLE_K3S2: DepthwiseNhwc =
+    DepthwiseNhwc { stride: 2, widths: widths!(whole; 3 2 2; 10 8 7 5 4 1), cost: [0.95; 2], ..WHOLE_K3S1_NARROW };

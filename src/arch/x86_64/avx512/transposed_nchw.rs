@@ -38,6 +38,15 @@ pub(super) static GROUP_K3S1: TransposedNchw = over(&grouped_nhwc::K3S1);
 /// 3x3, stride 2, groups of few channels: 2 rows x 8 pixels.
 pub(super) static GROUP_K3S2: TransposedNchw = over(&grouped_nhwc::K3S2);
 
+/// 3x3, stride 1, groups of 9 to 16 output channels: 14 pixels.
+pub(super) static G16_K3S1: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1);
+
+/// The same for narrow maps: 2 rows x 10 pixels.
+pub(super) static G16_K3S1_NARROW: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S1_NARROW);
+
+/// 3x3, stride 2, groups of 9 to 16 output channels: 2 rows x 10 pixels.
+pub(super) static G16_K3S2: TransposedNchw = over(&grouped_nhwc::WHOLE_K3S2);
+
 /// Depthwise 3x3, stride 1: strips of 7 pixels.
 pub(super) static K3S1: TransposedNchw = over(&depthwise_strip_nhwc::K3S1);
 
