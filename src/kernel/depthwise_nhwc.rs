@@ -435,6 +435,7 @@ impl Algorithm for DepthwiseNhwc {
         let cost = self.line(p).map_or(cost, |line| cost / spread * line.cost());
         let cost = if dilation == [1, 1] { cost } else { 1.2 * cost };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
+        let cost = if self.groups == Groups::Whole { cost * p.columns_seen() } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped() && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost

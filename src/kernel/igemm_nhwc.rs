@@ -69,7 +69,7 @@ pub(crate) struct Narrow {
     pub channels: RangeInclusive<usize>,
     /// Cost of a pixel's multiply-add beside that of a vector of the tier.
     pub cost: f64,
-    /// `micros[mr - 1]`.
+    /// `micros[mr - 1]`; as many as tiles may have rows.
     pub micros: &'static [Micro],
 }
 
@@ -86,7 +86,8 @@ impl IgemmNhwc {
     /// rows or more only as far as lines of pixels divide into
     /// them; where they are one vector wide, or have a table of pointers for runs of some elements, what is done per tap weighs more.
     pub(super) fn mr(&self, p: &Problem) -> usize {
-        let most = self.micros[0].len().min(most_pixels(p));
+        let last = self.narrow(p.cg_out % self.nr()).map_or(usize::MAX, |narrow| narrow.micros.len());
+        let most = self.micros[0].len().min(last).min(most_pixels(p));
         if p.shape.is_pointwise() {
             most.min(if p.long_datapath { 10 } else { 8 })
         } else if p.cg_out <= self.lanes || self.merges(p) {
@@ -222,7 +223,9 @@ impl IgemmNhwc {
             None => slower_panel * panels(rest),
         };
         let steps = tiles * (full + narrow) * taps * p.cg_in as f64;
-        s.groups as f64 * (steps * p.vector_cost(self.width) * slower + tiles * rows * (s.kh * s.kw) as f64)
+        // Where pixels share vectors, more than that begins with each tap.
+        let tap = if self.shares && !s.is_pointwise() { 4.0 } else { 1.0 };
+        s.groups as f64 * (steps * p.vector_cost(self.width) * slower + tap * tiles * rows * (s.kh * s.kw) as f64)
     }
 
     /// [`Algorithm::units`] for these tiles.
@@ -296,7 +299,7 @@ impl Algorithm for IgemmNhwc {
         match p.layout {
             Layout::Nchw => Some("computes NHWC"),
             Layout::Nhwc if self.shares && self.narrow(p.cg_out % self.nr()).is_none() => {
-                Some("computes channel counts whose last vector is filled to a half or less")
+                Some("computes channel counts that leave a last panel of up to 24")
             }
             Layout::Nhwc => None,
         }

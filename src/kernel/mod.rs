@@ -136,6 +136,12 @@ impl Problem {
         Ok(Problem { shape: *shape, layout, oh, ow, cg_in, cg_out, caches, long_datapath, winograd: false, tuning })
     }
 
+    /// The part of a row's taps that see the image.
+    pub(crate) fn columns_seen(&self) -> f64 {
+        let outside: usize = (0..self.shape.kw).map(|k| self.outside(1, k)).map(|(left, right)| left + right).sum();
+        1.0 - outside as f64 / (self.shape.kw as f64 * self.ow as f64)
+    }
+
     /// Cost of a vector multiply-add beside that of the tier's widest vector, for one that costs `width` where the core splits
     /// the widest.
     pub(crate) fn vector_cost(&self, width: f64) -> f64 {

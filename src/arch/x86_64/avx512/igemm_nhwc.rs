@@ -32,6 +32,7 @@ static HALF: &[Narrow] =
 static SHARED: &[Narrow] = &[
     Narrow { channels: 1..=4, cost: 0.4, micros: &igemm_shared_nhwc::FOUR },
     Narrow { channels: 5..=8, cost: 0.56, micros: &igemm_shared_nhwc::EIGHT },
+    Narrow { channels: 9..=16, cost: 1.05, micros: &igemm_shared_nhwc::SIXTEEN },
     Narrow { channels: 17..=20, cost: 1.4, micros: &igemm_shared_nhwc::TWENTY },
     Narrow { channels: 21..=24, cost: 1.56, micros: &igemm_shared_nhwc::TWENTY_FOUR },
 ];
@@ -46,7 +47,7 @@ pub(super) static R14C32: IgemmNhwc = IgemmNhwc {
     skips: true,
 };
 
-/// The same, for channel counts whose last vector would be filled to a half or less.
+/// The same, for channel counts that leave a panel of up to 24.
 pub(super) static R14C32_SHARED: IgemmNhwc = IgemmNhwc { narrow: SHARED, shares: true, ..R14C32 };
 
 /// 8 pixels x 48 channels: counts like 48 and 80 leave no panel of one vector, and more of a single pixel's sums run side by side.

@@ -2,7 +2,7 @@
 //!
 //! Twenty channels fill a vector and a quarter. Where a quarter of a vector takes as long as a whole one, that is three fifths of the
 //! work of 32. So the channels that are left, up to eight or up to four, are those of two or four pixels in one vector. They are a panel by
-//! themselves, or follow a whole vector of each pixel:
+//! themselves, or follow a whole vector of each pixel. Of 9 to 16 channels nothing is shared, but what is said of scalars below holds too:
 //!
 //! ```text
 //! for each N vectors of P = 16 / C pixels
@@ -17,16 +17,19 @@
 //! ```
 //!
 //! An element is spread over its part by a shuffle inside quarters of a vector, of which four start in a cycle beside two multiply-adds.
-//! Sums are those of [`crate::kernel::igemm_micro_nhwc`], in the same order.
+//! Of pixels with a whole vector, half spread their scalars so too, and half load them: a multiply-add whose scalar comes from memory takes
+//! 0.57 cycles, and one with a shuffle of its own shares four units with it. Sums are those of [`crate::kernel::igemm_micro_nhwc`], in the same
+//! order.
 //!
 //! Tile: of pixels in a line, 12 vectors, so 24 pixels x 8 or 48 x 4 channels; beside whole vectors, in rows and where pointers say, as many
 //! pixels as the tile has. Registers: 12 accumulators, 12 inputs, a vector of weights, one spread; 10 pixels x 24 channels, 15 accumulators, 5
-//! inputs. Per four shared multiply-adds four spread vectors, and P loads for the inputs; a load for each whole one. Bound by the multiply
-//! units, with P = 4 by loads, of which two start in a cycle and those to a part of a vector take a third more. Cores that split long
-//! vectors have half as many units for shuffles: there the costs never choose this.
+//! inputs; 10 pixels x 16 or 20 channels, 10 or 13 accumulators, 5 or 8 inputs. Per four shared multiply-adds four spread vectors, and P
+//! loads for the inputs; a load for each whole one, or for every second. Bound by the multiply units, with P = 4 by loads, of which two start
+//! in a cycle and those to a part of a vector take a third more. Cores that split long vectors have half as many units for shuffles: there
+//! the costs never choose this.
 //!
-//! Measured 2026-11-30, one Zen 5 core (143 GMAC/s), percent of peak: 72 to 24 channels on 56 x 56 pixels 85, to 8 61, three groups of
-//! 80 to 20 on 28 x 28 67, 3x3 with 24 channels per group 78.
+//! Measured 2026-12-01, one Zen 5 core (143 GMAC/s), percent of peak: 72 to 24 channels on 56 x 56 pixels 91, to 16 86, to 8 61, three
+//! groups of 80 to 20 on 28 x 28 76, 3x3 with 24 channels per group 78, with 20 on 14 x 14 76.
 
 use super::vector::F32x16;
 use crate::kernel::igemm_nhwc::{Micro, RowTap, Tile};
@@ -83,6 +86,7 @@ unsafe fn repeated<const P: usize>(p: *const f32) -> __m512 {
     // SAFETY: as the caller promises.
     unsafe {
         match P {
+            1 => _mm512_loadu_ps(p),
             2 => _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(_mm256_loadu_ps(p)))),
             _ => _mm512_broadcast_f32x4(_mm_loadu_ps(p)),
         }
@@ -159,6 +163,13 @@ unsafe fn singles<const P: usize>(a: &impl Pixels, n: usize, k: usize) -> __m512
     }
 }
 
+/// Whether pixel `i` of those that have a vector of their own each, beside vectors of `P` pixels, spreads its scalars by shuffles, four after
+/// one load, and does not load one by one. Half of them keep both the loads and the shuffles below what a cycle has; none beside vectors of
+/// two pixels, where there are not the registers.
+const fn spreads<const P: usize>(i: usize) -> bool {
+    i.is_multiple_of(2) && P != 2
+}
+
 /// The sums of a tile: whole vectors of a pixel each, if `MR` is not 0, and vectors that pixels share.
 struct Sums<const MR: usize, const N: usize> {
     whole: [__m512; MR],
@@ -204,14 +215,26 @@ impl<const MR: usize, const N: usize> Sums<MR, N> {
         // SAFETY: as the caller promises.
         unsafe {
             while k + 4 <= end {
-                let mut x = [_mm512_setzero_ps(); N];
-                unroll!(n < N => { x[n] = quads::<P>(a, n, k); });
+                let (mut x, mut y) = ([_mm512_setzero_ps(); N], [_mm512_setzero_ps(); MR]);
+                unroll!(n < N => { if P > 1 || spreads::<P>(n) { x[n] = quads::<P>(a, n, k); } });
+                unroll!(m < MR => { if spreads::<P>(m) { y[m] = quads::<1>(&Anywhere::<1, MR>(*each), m, k); } });
                 macro_rules! step {
                     ($j:literal) => {
-                        self.add_whole(each, w.wrapping_add($j * nr), k + $j);
-                        let b = repeated::<P>(w.wrapping_add($j * nr + whole));
+                        let w = w.wrapping_add($j * nr);
+                        let b = if MR > 0 { _mm512_loadu_ps(w) } else { _mm512_setzero_ps() };
+                        for m in 0..MR {
+                            let x = if spreads::<P>(m) {
+                                spread::<$j>(y[m])
+                            } else {
+                                _mm512_set1_ps(*each[m].wrapping_add(k + $j))
+                            };
+                            self.whole[m] = _mm512_fmadd_ps(x, b, self.whole[m]);
+                        }
+                        let b = repeated::<P>(w.wrapping_add(whole));
                         for n in 0..N {
-                            self.shared[n] = _mm512_fmadd_ps(spread::<$j>(x[n]), b, self.shared[n]);
+                            let x =
+                                if P > 1 || spreads::<P>(n) { spread::<$j>(x[n]) } else { singles::<P>(a, n, k + $j) };
+                            self.shared[n] = _mm512_fmadd_ps(x, b, self.shared[n]);
                         }
                         in_order::<F32x16>();
                     };
@@ -224,28 +247,12 @@ impl<const MR: usize, const N: usize> Sums<MR, N> {
                 k += 4;
             }
             while k < end {
-                self.add_whole(each, w, k);
+                let b = if MR > 0 { _mm512_loadu_ps(w) } else { _mm512_setzero_ps() };
+                unroll!(m < MR => { self.whole[m] = _mm512_fmadd_ps(_mm512_set1_ps(*each[m].wrapping_add(k)), b, self.whole[m]); });
                 let b = repeated::<P>(w.wrapping_add(whole));
                 unroll!(n < N => { self.shared[n] = _mm512_fmadd_ps(singles::<P>(a, n, k), b, self.shared[n]); });
                 w = w.wrapping_add(nr);
                 k += 1;
-            }
-        }
-    }
-
-    /// Adds element `k` of each pixel of a whole vector, times the weights at `w`.
-    ///
-    /// # Safety
-    /// As [`Sums::add_run`].
-    #[inline(always)]
-    unsafe fn add_whole(&mut self, each: &[*const f32; MR], w: *const f32, k: usize) {
-        if MR > 0 {
-            // SAFETY: as the caller promises.
-            unsafe {
-                let b = _mm512_loadu_ps(w);
-                for m in 0..MR {
-                    self.whole[m] = _mm512_fmadd_ps(_mm512_set1_ps(*each[m].wrapping_add(k)), b, self.whole[m]);
-                }
             }
         }
     }
@@ -409,10 +416,17 @@ pub(super) static TWENTY_FOUR: [Micro; 14] = [
     micro::<2, 11, 6, 11>, micro::<2, 12, 6, 12>, micro::<2, 13, 7, 13>, micro::<2, 14, 7, 14>,
 ];
 
-/// Up to 20 channels: a vector of each pixel, and one of four pixels.
+/// Up to 20 channels: a vector of each pixel, and one of four pixels; tiles of ten pixels, which leave registers for [`spreads`].
 #[rustfmt::skip]
-pub(super) static TWENTY: [Micro; 14] = [
+pub(super) static TWENTY: [Micro; 10] = [
     micro::<4, 1, 1, 1>, micro::<4, 2, 1, 2>, micro::<4, 3, 1, 3>, micro::<4, 4, 1, 4>, micro::<4, 5, 2, 5>,
     micro::<4, 6, 2, 6>, micro::<4, 7, 2, 7>, micro::<4, 8, 2, 8>, micro::<4, 9, 3, 9>, micro::<4, 10, 3, 10>,
-    micro::<4, 11, 3, 11>, micro::<4, 12, 3, 12>, micro::<4, 13, 4, 13>, micro::<4, 14, 4, 14>,
+];
+
+/// Up to 16 channels: a vector of each pixel.
+#[rustfmt::skip]
+pub(super) static SIXTEEN: [Micro; 14] = [
+    micro::<1, 1, 1, 0>, micro::<1, 2, 2, 0>, micro::<1, 3, 3, 0>, micro::<1, 4, 4, 0>, micro::<1, 5, 5, 0>,
+    micro::<1, 6, 6, 0>, micro::<1, 7, 7, 0>, micro::<1, 8, 8, 0>, micro::<1, 9, 9, 0>, micro::<1, 10, 10, 0>,
+    micro::<1, 11, 11, 0>, micro::<1, 12, 12, 0>, micro::<1, 13, 13, 0>, micro::<1, 14, 14, 0>,
 ];
