@@ -20,7 +20,7 @@ use std::time::Duration;
 const SHAPES: usize = 3;
 
 /// Layers of light networks, and what they are called here.
-fn candidates() -> [(&'static str, Conv2dShape); 20] {
+fn candidates() -> [(&'static str, Conv2dShape); 22] {
     let square = |pixels, c_in, c_out, k: usize| Conv2dShape::new(1, pixels, pixels, c_in, c_out, [k, k]).pad(k / 2);
     let depthwise = |pixels, c: usize, k: usize| square(pixels, c, c, k).groups(c);
     [
@@ -38,6 +38,8 @@ fn candidates() -> [(&'static str, Conv2dShape); 20] {
         ("g3x3_28_128_g32", square(28, 128, 128, 3).groups(32)),
         ("g3x3_28_256_g32", square(28, 256, 256, 3).groups(32)),
         ("g3x3s2_28_256_g32", square(28, 256, 256, 3).groups(32).stride(2)),
+        ("g3x3_28_256_g16", square(28, 256, 256, 3).groups(16)),
+        ("g3x3s2_28_256_g16", square(28, 256, 256, 3).groups(16).stride(2)),
         ("gpw_28_240_60_g3", square(28, 240, 60, 1).groups(3)),
         ("std3x3s2_224_3_32", square(224, 3, 32, 3).stride(2)),
         ("std7x7s4_224_3_64", square(224, 3, 64, 7).stride(4)),

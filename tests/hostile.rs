@@ -440,6 +440,7 @@ fn plans_of_images_as_large_as_memory_are_made_at_once() {
         s(16, 16, 3).groups(4),
         s(16, 16, 1).groups(2),
         s(8, 16, 3).groups(8),
+        Conv2dShape::new(1, 1, 2, 6, 12, [1, 1]).stride(2),
     ];
     let (mut made, mut refused) = (0, 0);
     for (base, (what, grow)) in small.iter().flat_map(|s| grow.map(|g| (s, g))) {

@@ -306,7 +306,9 @@ impl Algorithm for IgemmNhwc {
     }
 
     fn estimate(&self, p: &Problem) -> f64 {
-        if self.shares && !self.sharing_pays(p) { f64::INFINITY } else { self.estimate_of(p, &self.tiling(p)) }
+        let cost = self.estimate_of(p, &self.tiling(p));
+        // Without, the same takes the row that shares nothing.
+        if self.shares && !self.sharing_pays(p) { 10.0 * cost } else { cost }
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {
