@@ -411,13 +411,14 @@ impl Algorithm for DirectNchw {
 
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
-        let rows = (s.n * self.blocks(p)) as f64 * self.rows as f64;
+        let blocks = (s.n * self.blocks(p)) as f64;
+        let rows = blocks * self.rows as f64;
         let rest = p.cg_out % self.micros[0].0;
         let single = if p.cg_out == 1 { self.single } else { 1.0 };
         let channels = ((p.cg_out - rest) as f64 + rest as f64 * self.rest) * self.cost * single;
         let sums = rows * p.ow.div_ceil(self.lanes) as f64 * s.groups as f64 * channels * (p.k() + 1) as f64;
         // In floating point: rows that lie far apart may be staged more often than an address counts.
-        let staged = self.stage(p).map_or(0.0, |stage| rows / self.rows as f64 * (stage.len() / self.lanes) as f64);
+        let staged = self.stage(p).map_or(0.0, |stage| blocks * (stage.len() / self.lanes) as f64);
         sums + staged * s.groups as f64
     }
 

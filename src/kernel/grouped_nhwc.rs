@@ -76,7 +76,7 @@ pub(crate) unsafe fn micro<
     }
 }
 
-/// The micro-kernel for groups that fill a vector each, and a `K` x `K` kernel with stride `S` and no dilation.
+/// The micro-kernel for groups whose outputs fill more than half of a vector each, and a `K` x `K` kernel with stride `S` and no dilation.
 ///
 /// # Safety
 /// As [`super::depthwise_nhwc::micro`].

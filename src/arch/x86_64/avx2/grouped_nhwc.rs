@@ -51,11 +51,11 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     ..DepthwiseNhwc::COMMON
 };
 
-/// 3x3, stride 1, groups of 8 output channels: 10 pixels.
+/// 3x3, stride 1, groups of 5 to 8 output channels: 10 pixels.
 pub(super) static WHOLE_K3S1: DepthwiseNhwc =
     DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 1 1; 10 9 8 7 5 4 1), cost: [0.97; 2], ..K3S1 };
 
-/// 3x3, stride 2, groups of 8 output channels: 8 pixels.
+/// 3x3, stride 2, groups of 5 to 8 output channels: 8 pixels.
 pub(super) static WHOLE_K3S2: DepthwiseNhwc =
     DepthwiseNhwc { groups: Groups::Whole, widths: widths!(whole; 3 2 1; 8 7 5 4 1), cost: [0.95; 2], ..K3S2 };
 

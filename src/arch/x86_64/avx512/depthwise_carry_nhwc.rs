@@ -30,7 +30,7 @@ pub(super) static K3S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
 };
 
 /// 5x5, stride 2: 7 pixels, on wide maps, and where pixels crowd in few sets of the first cache: each pass over a tile streams all weights, which
-/// fill that cache by themselves from 256 channels on.
+/// fill half of that cache from 256 channels on.
 pub(super) static K5S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     lanes: 16,
     k: 5,
