@@ -15,17 +15,22 @@
 //!         clamp, store lanes of one plane, and of the other
 //! ```
 //!
-//! Tile: 7 or 4 rows x 8 pixels x 2 planes. Registers of 3x3: 7 accumulators, 9 weights, the row and a shifted one; the 25 weights of
-//! 5x5 are operands in memory. Loads per multiply-add, 3x3 with stride 1 and 7 rows: 14 / 57 for inputs, 18 / 57 for weights. Bound by
-//! the multiply units, and by those that shift beside them. Empty lanes: one in eight of 7 wide maps.
+//! Tile: 4 to 8 rows x 8 pixels x 2 planes. Planes of so many rows, padded as usual, have code of their own that knows which rows are
+//! outside; others go in blocks of 7 or 4. Registers of 3x3 with 7 rows: 7 accumulators, 9 weights, the row and a shifted one; the 25
+//! weights of 5x5 are operands in memory. Loads per multiply-add, 3x3 with stride 1 and 7 rows: 14 / 57 for inputs, 20 / 57 for weights.
+//! Bound by the multiply units, and by those that shift beside them. Empty lanes: one in eight of 7 wide maps.
 //!
-//! Measured 2026-11-30, one Zen 5 core (143 GMAC/s): 3x3 on 8 and 7 wide maps 52 and 48 % of peak, with stride 2 from 16 and 14 wide ones
-//! 37 and 32, 5x5 with stride 2 45 and 40 (rows of half vectors 32, 38, 20, 22, 27, 31). A pair of 7 x 7 planes takes some 55 cycles for 57
-//! multiply-adds: about 250 instructions, of which the core starts five in a cycle.
+//! A core waits for nothing here but for instructions to be started, so that few are to be lost on addresses and moves: pointers go from
+//! row to row instead of being computed ahead and kept on the stack, a row is used up before the next one is loaded, and weights of two
+//! planes meet in a load that leaves one half of a vector as it was.
+//!
+//! Measured 2026-12-01, one Zen 5 core (143 GMAC/s): 3x3 on 8 and 7 wide maps 68 and 60 % of peak, with stride 2 from 16 and 14 wide ones
+//! 45 and 36, 5x5 on 8 wide ones 70, with stride 2 from 16 and 14 wide ones 50 and 43. A pair of 7 x 7 planes takes some 45 cycles for 57
+//! multiply-adds.
 
 use super::vector::F32x16;
 use crate::kernel::depthwise_nchw::{Planes, rows_inside};
-use crate::kernel::{NO_CLAMP, unroll};
+use crate::kernel::{NO_CLAMP, opaque, unroll};
 use crate::vector::Vector;
 use core::arch::x86_64::*;
 
@@ -33,17 +38,20 @@ use core::arch::x86_64::*;
 const HALF: usize = 8;
 
 /// Of each lane the one `N` to its right, beyond the last the first again, where `mask` says so, else zero: with a mask of those that come
-/// from the same half.
+/// from the same half. The compiler would take a shuffle of two vectors, which overwrites an operand that is copied first.
 ///
 /// # Safety
 /// The CPU has AVX-512F.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn shifted<const N: i32>(x: __m512, mask: __mmask16) -> __m512 {
-    // SAFETY: as the caller promises.
+    let r;
+    // SAFETY: the instruction reads and writes its operands.
     unsafe {
-        let x = _mm512_castps_si512(x);
-        _mm512_castsi512_ps(_mm512_maskz_alignr_epi32::<N>(mask, x, x))
+        core::arch::asm!("valignd {r}{{{mask}}}{{z}}, {x}, {x}, {n}", r = lateout(zmm_reg) r, mask = in(kreg) mask, x = in(zmm_reg) x,
+            n = const N, options(pure, nomem, nostack, preserves_flags));
     }
+    r
 }
 
 /// The first lanes of the lower half, and of the upper half if there is a second plane.
@@ -60,6 +68,31 @@ impl Lanes {
     }
 }
 
+/// The same sum, computed before anything is loaded or stored after it: the compiler would load all rows first, more than registers hold.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn before_all_else(mut sum: __m512) -> __m512 {
+    // SAFETY: there is no instruction in it.
+    unsafe { core::arch::asm!("/* {} */", inout(zmm_reg) sum, options(nostack, preserves_flags)) };
+    sum
+}
+
+/// One float in all lanes of the lower half, another in those of the upper half. The compiler would take two broadcasts and a shuffle.
+///
+/// # Safety
+/// The CPU has AVX-512F. The floats are readable.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn of_both(lower: *const f32, upper: *const f32) -> __m512 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut x = _mm512_set1_ps(*lower);
+        core::arch::asm!("vbroadcastss {x}{{{half}}}, dword ptr [{p}]", x = inout(zmm_reg) x, half = in(kreg) 0xff00u16, p = in(reg) upper,
+            options(pure, readonly, nostack, preserves_flags));
+        x
+    }
+}
+
 /// The micro-kernel for a `K` x `K` kernel with stride `S` (1 or 2), padded by `(K - 1) / 2` columns to the left and to the right, and up
 /// to eight outputs in a row.
 ///
@@ -67,8 +100,30 @@ impl Lanes {
 /// The CPU has AVX-512F; the pointers are valid for what their documentation says.
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 pub(super) unsafe fn micro<const K: usize, const S: usize>(t: &Planes) {
-    let most = if t.rows.len() <= 4 { 4 } else { 7 };
-    let blocks = t.rows.len().div_ceil(most);
+    let padded = t.top == (K - 1) / 2 && t.rows == (0..t.h.div_ceil(S));
+    // SAFETY: as the caller promises.
+    unsafe {
+        match t.rows.len() {
+            4 if padded => planes::<K, S, 4, true>(t),
+            5 if padded => planes::<K, S, 5, true>(t),
+            6 if padded => planes::<K, S, 6, true>(t),
+            7 if padded => planes::<K, S, 7, true>(t),
+            8 if padded => planes::<K, S, 8, true>(t),
+            ..=4 => planes::<K, S, 4, false>(t),
+            _ => planes::<K, S, 7, false>(t),
+        }
+    }
+}
+
+/// All planes in blocks of up to `R` rows. `WHOLE`: planes of `R` output rows, padded by `(K - 1) / 2` rows at both ends, so that it is known
+/// which rows of a window are inside the image, without a test for each.
+///
+/// # Safety
+/// As [`micro`].
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn planes<const K: usize, const S: usize, const R: usize, const WHOLE: bool>(t: &Planes) {
+    let blocks = if WHOLE { 1 } else { t.rows.len().div_ceil(R) };
     let (each, more) = (t.rows.len() / blocks, t.rows.len() % blocks);
     for plane in (0..t.planes).step_by(2) {
         let second = plane + 1 < t.planes;
@@ -77,25 +132,19 @@ pub(super) unsafe fn micro<const K: usize, const S: usize>(t: &Planes) {
         // SAFETY: as the caller promises, for these planes and rows.
         unsafe {
             let mut w = [[_mm512_setzero_ps(); K]; K];
-            let of_both = |tap: usize| {
-                let other = _mm512_set1_ps(*weights.add(pair * (K * K + 1) + tap));
-                _mm512_mask_blend_ps(0xff00, _mm512_set1_ps(*weights.add(tap)), other)
-            };
+            let others = weights.wrapping_add(pair * (K * K + 1));
             unroll!(ky < K => {
-                for kx in 0..K {
-                    w[ky][kx] = of_both(1 + ky * K + kx);
-                }
+                unroll!(kx < K => {
+                    let tap = 1 + ky * K + kx;
+                    w[ky][kx] = of_both(weights.wrapping_add(tap), others.wrapping_add(tap));
+                });
             });
-            let bias = of_both(0);
+            let bias = of_both(weights, others);
             let mut oy = t.rows.start;
             for b in 0..blocks {
                 let count = each + usize::from(b < more);
                 let rows = Rows { plane, second, oy, count };
-                if count <= 4 {
-                    block::<K, S, 4>(t, &rows, &w, bias);
-                } else {
-                    block::<K, S, 7>(t, &rows, &w, bias);
-                }
+                block::<K, S, R, WHOLE>(t, &rows, &w, bias);
                 oy += count;
             }
         }
@@ -111,9 +160,9 @@ struct Rows {
 }
 
 /// # Safety
-/// As [`micro`]; there are `R` rows at most.
+/// As [`planes`]; there are `R` rows at most.
 #[inline(always)]
-unsafe fn block<const K: usize, const S: usize, const R: usize>(
+unsafe fn block<const K: usize, const S: usize, const R: usize, const WHOLE: bool>(
     t: &Planes,
     b: &Rows,
     w: &[[__m512; K]; K],
@@ -121,6 +170,8 @@ unsafe fn block<const K: usize, const S: usize, const R: usize>(
 ) {
     let y = (b.oy * S) as isize - t.top as isize;
     let mut p = t.input.wrapping_add(b.plane * t.in_plane).wrapping_offset(y * t.in_row as isize);
+    let mut second = opaque(p.wrapping_add(t.in_plane));
+    let in_row = t.in_row;
     let columns = Lanes::new(t.w, b.second);
     // With stride 2, a row of each plane is a vector before its phases are parted.
     let (wide, other) = (((1u32 << t.w.min(16)) - 1) as __mmask16, if b.second { u16::MAX } else { 0 });
@@ -131,8 +182,10 @@ unsafe fn block<const K: usize, const S: usize, const R: usize>(
         let inside = rows_inside(t.h as isize, y);
         let mut acc = [bias; R];
         unroll!(i < (R - 1) * S + K => {
-            if inside & (1 << i) != 0 {
-                let second = p.wrapping_add(t.in_plane);
+            // Rows of the image before this one, if it is padded so; those up to the last one's own are inside.
+            let (before, own) = (i as isize - (K as isize - 1) / 2, ((R - 1) * S) as isize);
+            let outside = WHOLE && (before < 0 || before >= own + S as isize);
+            if !outside && (WHOLE && before <= own || inside & (1 << i) != 0) {
                 let x = if S == 1 {
                     let x = _mm512_maskz_loadu_ps(columns.lower, p);
                     [_mm512_mask_loadu_ps(x, columns.upper, second.wrapping_sub(HALF)); 2]
@@ -142,9 +195,9 @@ unsafe fn block<const K: usize, const S: usize, const R: usize>(
                 };
                 add_row::<K, S, R>(&mut acc, x, w, i);
             }
-            p = p.wrapping_add(t.in_row);
+            [p, second] = [p, second].map(|p| opaque(p.wrapping_add(in_row)));
         });
-        let _ = p;
+        let _ = (p, second);
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (F32x16::splat(t.clamp.0), F32x16::splat(t.clamp.1));
             for y in &mut acc {
@@ -155,15 +208,16 @@ unsafe fn block<const K: usize, const S: usize, const R: usize>(
         let lower = Lanes::new(t.ow, false).lower as __mmask8;
         let upper = if b.second { lower } else { 0 };
         let mut out = t.out.wrapping_add(b.plane * t.out_plane + b.oy * t.out_row);
+        let mut other_out = opaque(out.wrapping_add(t.out_plane)).cast_mut();
         unroll!(r < R => {
-            if r < b.count {
+            if WHOLE || r < b.count {
                 let other = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(acc[r]));
                 _mm256_mask_storeu_ps(out, lower, _mm512_castps512_ps256(acc[r]));
-                _mm256_mask_storeu_ps(out.wrapping_add(t.out_plane), upper, _mm256_castpd_ps(other));
+                _mm256_mask_storeu_ps(other_out, upper, _mm256_castpd_ps(other));
             }
-            out = out.wrapping_add(t.out_row);
+            [out, other_out] = [out, other_out].map(|out| opaque(out.wrapping_add(t.out_row)).cast_mut());
         });
-        let _ = out;
+        let _ = (out, other_out);
     }
 }
 
@@ -194,6 +248,12 @@ unsafe fn add_row<const K: usize, const S: usize, const R: usize>(
         };
         // SAFETY: as the caller promises.
         unsafe { add_column::<K, S, R>(acc, x, w, y, kx) };
+    });
+    unroll!(r < R => {
+        if y >= r * S && y - r * S < K {
+            // SAFETY: as the caller promises.
+            acc[r] = unsafe { before_all_else(acc[r]) };
+        }
     });
 }
 
