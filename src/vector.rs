@@ -119,7 +119,7 @@ pub(crate) unsafe trait Vector: Copy {
     }
 }
 
-/// Vectors with masks that are kept in a register, made once for many loads and stores, and with halves.
+/// Vectors with masks that are kept in a register, made once for many loads and stores.
 ///
 /// # Safety
 /// As [`Vector`].
@@ -127,12 +127,6 @@ pub(crate) unsafe trait Vector: Copy {
 pub(crate) unsafe trait Masked: Vector {
     /// Some lanes in a row.
     type Mask: Copy;
-
-    /// A vector of half the lanes, or the same if there is none.
-    type Half: Masked;
-
-    /// The first lanes.
-    unsafe fn half(self) -> Self::Half;
 
     /// Lanes `lo..hi`; both are at most `LANES`.
     unsafe fn mask(lo: usize, hi: usize) -> Self::Mask;

@@ -16,24 +16,28 @@
 //!         clamp, store
 //! ```
 //!
-//! Blocks have R or R - 1 rows, so that any height above five divides without rest. The end of a row that is at most half a vector
-//! wide is computed in half vectors. Only tiles at its end load by mask, and beyond both ends vectors are zero without a load.
+//! Rows of up to three vectors are one tile, of 4 to 7 rows of one or two vectors or 3 to 5 of three. Longer ones are tiles of two, the last
+//! of two or three; their blocks have R or R - 1 rows, so that any height from R (R - 1) on divides without rest. A tile of one vector has
+//! few sums, which wait for each other, and costs nearly as much as one of two: so it is left to rows of one vector, where 5x5 kernels
+//! sum every second column apart. Only tiles at the end load by mask, and beyond both ends vectors are zero without a load.
 //!
 //! Registers of 3x3 on AVX-512, R = 4, NV = 2: 8 accumulators, 9 weights, 2 inputs with their neighbours, 2 shifted. Per input row, 18
-//! multiply-adds on average, 3 to 4 loads, 4 shifts. Bound by the multiply units, and by empty lanes: `OW` over whole half
-//! vectors.
+//! multiply-adds on average, 3 to 4 loads, 4 shifts. With NV = 3 12 accumulators, and 15 of 5x5 with R = 5, whose weights are loaded for each
+//! row. Bound by the multiply units, and by empty lanes: `OW` over whole vectors.
 //!
-//! Measured 2026-11-28, one Zen 4 core (59.1 GMAC/s), AVX-512, maps 112, 56, 28, 14 wide: 3x3 stride 1 86, 79, 84, 83 % of peak;
-//! stride 2 43, 53, 53 % from 112 to 28; 2026-11-30, one Zen 5 core (143 GMAC/s), maps 56, 28, 14 wide: 3x3 stride 1 57 (from the
-//! third cache), 71, 67 %, 5x5 63, 77, 66 %. Rows of up to eight outputs have a micro-kernel of their own.
+//! Measured 2026-12-01, one Zen 5 core (143 GMAC/s), AVX-512, percent of peak: 3x3 on maps 112, 56, 40, 28, 14 wide 67 (64 from the third
+//! cache), 71 (55), 73, 74, 68; stride 2 on 128, 80, 56, 28 wide ones 35, 42, 49, 39; 5x5 on 80, 56, 40, 28, 14 wide ones 82, 65 (third
+//! cache), 75, 80, 73. One Zen 4 core (59.1 GMAC/s), 2026-11-28, before the tiles of three vectors, 3x3 on maps 112, 56, 28, 14 wide 86,
+//! 79, 84, 83; stride 2 43, 53, 53 from 112 to 28. Rows of up to eight outputs have a micro-kernel of their own.
 //!
-//! Other padding, dilated kernels, and AVX2, which has half the registers, no half vectors and shifts of two instructions, go by
+//! Other padding, dilated kernels, and AVX2, which has half the registers and shifts of two instructions, go by
 //! [`super::depthwise_padded_nchw`].
 
+use super::depthwise_taps_nchw::{Edge, Vectors, taps, vectors};
 use super::{Algorithm, Job, NO_CLAMP, Part, Problem};
 use crate::pack::{Aligned, Source};
 use crate::tensor::Layout;
-use crate::vector::{Masked, Vector};
+use crate::vector::Masked;
 
 /// Planes for the micro-kernel, of one image.
 pub(crate) struct Planes {
@@ -68,8 +72,8 @@ pub(crate) fn rows_inside(h: isize, y: isize) -> u32 {
 pub(crate) type Micro = unsafe fn(&Planes);
 
 /// Where a tile is in the row: somewhere inside, at its start, at its end, or both.
-const FIRST: u8 = 1;
-const LAST: u8 = 2;
+pub(super) const FIRST: u8 = 1;
+pub(super) const LAST: u8 = 2;
 
 /// One block of rows of one plane.
 struct Block {
@@ -118,119 +122,128 @@ impl<V: Masked, const K: usize> Filter<V, K> {
         // SAFETY: inside the filter.
         if K == 3 { self.held[ky][kx] } else { unsafe { V::splat(*self.weights.add(ky * K + kx)) } }
     }
+}
 
-    /// The same in half vectors.
+impl Planes {
+    /// The blocks of a plane, of `most` rows at most, and as alike as they can be.
     #[inline(always)]
-    unsafe fn half(&self) -> Filter<V::Half, K> {
-        // SAFETY: the CPU has the tier of `V`.
-        unsafe {
-            let mut held = [[V::Half::zero(); K]; K];
-            for ky in 0..K {
-                for kx in 0..K {
-                    held[ky][kx] = self.held[ky][kx].half();
-                }
-            }
-            Filter { bias: self.bias.half(), held, weights: self.weights }
-        }
+    fn blocks(&self, plane: usize, most: usize, stride: usize) -> impl Iterator<Item = Block> {
+        let blocks = self.rows.len().div_ceil(most);
+        let (each, more) = (self.rows.len() / blocks, self.rows.len() % blocks);
+        let input = self.input.wrapping_add(plane * self.in_plane);
+        let out = self.out.wrapping_add(plane * self.out_plane);
+        let mut oy = self.rows.start;
+        (0..blocks).map(move |b| {
+            let count = each + usize::from(b < more);
+            let y = (oy * stride) as isize - self.top as isize;
+            let block = Block {
+                input: input.wrapping_offset(y * self.in_row as isize),
+                in_row: self.in_row,
+                inside: rows_inside(self.h as isize, y),
+                out: out.wrapping_add(oy * self.out_row),
+                out_row: self.out_row,
+                count,
+                clamp: self.clamp,
+            };
+            oy += count;
+            block
+        })
     }
 }
 
 /// The micro-kernel for a `K` x `K` kernel with stride `S` (1 or 2), padded by `(K - 1) / 2` columns to the left and to the right
-/// so that outputs are inputs over stride, rounded up. Blocks have `R` rows or at most `R1`. `NARROW`: a row is one tile, of more
-/// than `NV - 1` vectors.
+/// so that outputs are inputs over stride, rounded up: for rows of more than three vectors. Blocks have `R` rows or at most `R1`.
 ///
 /// # Safety
 /// The CPU has the tier of `V`; the pointers are valid for what their documentation says.
 #[inline(always)]
-#[rustfmt::skip]
-pub(crate) unsafe fn micro<
-    V: Masked, const K: usize, const S: usize, const R: usize, const R1: usize, const NV: usize, const NARROW: bool,
->(
-    t: &Planes,
-) {
-    // SAFETY: as the caller promises. The masks of a row of one tile are those of all planes.
-    let edge = unsafe { Edge::<V, S>::new(t, if NARROW { (NV - 1) * V::LANES } else { 0 }) };
-    let blocks = t.rows.len().div_ceil(R);
-    let (each, more) = (t.rows.len() / blocks, t.rows.len() % blocks);
-    let (h, in_row, top) = (t.h as isize, t.in_row, t.top);
-    for plane in 0..t.planes {
-        // SAFETY: as the caller promises.
-        let filter = unsafe { Filter::<V, K>::new(t.weights.add(plane * (K * K + 1))) };
-        let input = t.input.wrapping_add(plane * t.in_plane);
-        let out = t.out.wrapping_add(plane * t.out_plane);
-        let mut oy = t.rows.start;
-        for b in 0..blocks {
-            let count = each + usize::from(b < more);
-            let y = (oy * S) as isize - top as isize;
-            let block = Block {
-                input: input.wrapping_offset(y * in_row as isize),
-                in_row,
-                inside: rows_inside(h, y),
-                out: out.wrapping_add(oy * t.out_row),
-                out_row: t.out_row,
-                count,
-                clamp: t.clamp,
-            };
-            // SAFETY: as the caller promises.
-            unsafe {
-                match (NARROW, R == R1 || count == R) {
-                    (true, true) => tile::<V, K, S, R, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
-                    (true, false) => tile::<V, K, S, R1, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
-                    (false, true) => row::<V, K, S, R, NV>(t, &block, &filter),
-                    (false, false) => row::<V, K, S, R1, NV>(t, &block, &filter),
+pub(crate) unsafe fn micro<V: Masked, const K: usize, const S: usize, const R: usize, const R1: usize>(t: &Planes) {
+    // SAFETY: as the caller promises. Masks are those of all planes.
+    unsafe {
+        let edge = Edge::<V, S>::new(t, (t.ow - 1) / V::LANES * V::LANES);
+        for plane in 0..t.planes {
+            let filter = Filter::<V, K>::new(t.weights.add(plane * (K * K + 1)));
+            for block in t.blocks(plane, R, S) {
+                if block.count == R {
+                    row::<V, K, S, R>(t.ow, &block, &filter, &edge);
+                } else {
+                    row::<V, K, S, R1>(t.ow, &block, &filter, &edge);
                 }
             }
-            oy += count;
         }
     }
 }
 
-/// All tiles of a block.
+/// The same where a row is one tile, of one or two vectors: 4 to 7 rows.
 ///
 /// # Safety
-/// As [`micro`].
+/// As [`micro`]; rows have more than `NV - 1` vectors, and `NV` at most.
+#[inline(always)]
+pub(crate) unsafe fn narrow<V: Masked, const K: usize, const S: usize, const NV: usize>(t: &Planes) {
+    // SAFETY: as the caller promises. The masks of a row of one tile are those of all planes.
+    unsafe {
+        let edge = Edge::<V, S>::new(t, (NV - 1) * V::LANES);
+        for plane in 0..t.planes {
+            let filter = Filter::<V, K>::new(t.weights.add(plane * (K * K + 1)));
+            for block in t.blocks(plane, 7, S) {
+                match block.count {
+                    7 => tile::<V, K, S, 7, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                    6 => tile::<V, K, S, 6, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                    5 => tile::<V, K, S, 5, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                    _ => tile::<V, K, S, 4, NV, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                }
+            }
+        }
+    }
+}
+
+/// The same with three vectors: 3 to 5 rows.
+///
+/// # Safety
+/// As [`narrow`].
+#[inline(always)]
+pub(crate) unsafe fn three<V: Masked, const K: usize, const S: usize>(t: &Planes) {
+    // SAFETY: as the caller promises. The masks of a row of one tile are those of all planes.
+    unsafe {
+        let edge = Edge::<V, S>::new(t, 2 * V::LANES);
+        for plane in 0..t.planes {
+            let filter = Filter::<V, K>::new(t.weights.add(plane * (K * K + 1)));
+            for block in t.blocks(plane, 5, S) {
+                match block.count {
+                    5 => tile::<V, K, S, 5, 3, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                    4 => tile::<V, K, S, 4, 3, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                    _ => tile::<V, K, S, 3, 3, { FIRST | LAST }>(&block, &filter, 0, &edge),
+                }
+            }
+        }
+    }
+}
+
+/// All tiles of a block: of two vectors, the last one of three if fewer would be left for another.
+///
+/// # Safety
+/// As [`micro`]; `edge` is that of the last vector.
 #[inline(always)]
 #[rustfmt::skip]
-unsafe fn row<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    t: &Planes,
+unsafe fn row<V: Masked, const K: usize, const S: usize, const R: usize>(
+    ow: usize,
     b: &Block,
     f: &Filter<V, K>,
+    edge: &Edge<V, S>,
 ) {
-    let (wide, half) = (NV * V::LANES, V::Half::LANES);
-    let has_half = half < V::LANES;
+    let wide = 2 * V::LANES;
     // SAFETY: as the caller promises.
     unsafe {
-        let mut x = 0;
-        while t.ow - x > wide {
-            let edge = Edge::new(t, x + wide - V::LANES);
-            if x == 0 {
-                tile::<V, K, S, R, NV, FIRST>(b, f, x, &edge);
-            } else {
-                tile::<V, K, S, R, NV, 0>(b, f, x, &edge);
-            }
+        tile::<V, K, S, R, 2, FIRST>(b, f, 0, edge);
+        let mut x = wide;
+        while ow - x > wide + V::LANES {
+            tile::<V, K, S, R, 2, 0>(b, f, x, edge);
             x += wide;
         }
-        if NV > 1 && has_half && t.ow - x > V::LANES && t.ow - x <= V::LANES + half {
-            let edge = Edge::new(t, x);
-            if x == 0 {
-                tile::<V, K, S, R, 1, FIRST>(b, f, x, &edge);
-            } else {
-                tile::<V, K, S, R, 1, 0>(b, f, x, &edge);
-            }
-            x += V::LANES;
-        }
-        let left = t.ow - x;
-        if has_half && left <= half {
-            tile::<V::Half, K, S, R, 1, LAST>(b, &f.half(), x, &Edge::new(t, x));
-        } else if NV > 1 && left <= V::LANES {
-            tile::<V, K, S, R, 1, LAST>(b, f, x, &Edge::new(t, x));
+        if ow - x > wide {
+            tile::<V, K, S, R, 3, LAST>(b, f, x, edge);
         } else {
-            let edge = Edge::new(t, x + wide - V::LANES);
-            if x == 0 {
-                tile::<V, K, S, R, NV, { FIRST | LAST }>(b, f, x, &edge);
-            } else {
-                tile::<V, K, S, R, NV, LAST>(b, f, x, &edge);
-            }
+            tile::<V, K, S, R, 2, LAST>(b, f, x, edge);
         }
     }
 }
@@ -249,7 +262,8 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
 ) {
     // SAFETY: as the caller promises: rows are inside the image or left out, columns outside are masked or zero.
     unsafe {
-        let mut acc = [[f.bias; NV]; R];
+        // Of one vector, those under every second column of the kernel are summed apart: a row has too few sums to wait for each other.
+        let mut acc = [[[f.bias; NV]; R], [[V::zero(); NV]; R]];
         let mut p = t.input.wrapping_add(x * S);
         unroll!(y < (R - 1) * S + K => {
             if t.inside & (1 << y) != 0 {
@@ -259,6 +273,14 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
             p = p.wrapping_add(t.in_row);
         });
         let _ = p;
+        let [mut acc, odd] = acc;
+        if apart(K, NV) {
+            unroll!(r < R => {
+                for v in 0..NV {
+                    acc[r][v] = acc[r][v].add(odd[r][v]);
+                }
+            });
+        }
         if t.clamp != NO_CLAMP {
             let (lo, hi) = (V::splat(t.clamp.0), V::splat(t.clamp.1));
             for y in acc.as_flattened_mut() {
@@ -289,13 +311,21 @@ unsafe fn tile<V: Masked, const K: usize, const S: usize, const R: usize, const 
 /// As [`micro`].
 #[inline(always)]
 unsafe fn add_row<V: Masked, const K: usize, const S: usize, const R: usize, const NV: usize>(
-    acc: &mut [[V; NV]; R],
+    acc: &mut [[[V; NV]; R]; 2],
     f: &Filter<V, K>,
     row: &Vectors<V, S, NV>,
     y: usize,
 ) {
-    // SAFETY: as the caller promises.
-    unroll!(kx < K => { unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) } });
+    unroll!(kx < K => {
+        let acc = &mut acc[if apart(K, NV) { kx % 2 } else { 0 }];
+        // SAFETY: as the caller promises.
+        unsafe { add_column::<V, K, S, R, NV>(acc, f, taps::<V, K, S, NV>(row, kx), y, kx) }
+    });
+}
+
+/// Whether tiles of `NV` vectors sum every second column of the kernel apart.
+const fn apart(k: usize, nv: usize) -> bool {
+    k > 3 && nv == 1
 }
 
 /// Adds the inputs `x` of a row of outputs under column `kx` of the kernel.
@@ -326,150 +356,6 @@ unsafe fn mul_add_all<V: Masked, const NV: usize>(mut acc: [V; NV], x: [V; NV], 
     // SAFETY: as the caller promises.
     unroll!(v < NV => { acc[v] = unsafe { acc[v].mul_add(x[v], w) }; });
     acc
-}
-
-/// A row under a tile, by phase of the stride: the vector before it, those of the tile, the one after it.
-struct Vectors<V: Masked, const S: usize, const NV: usize> {
-    before: [V; S],
-    xs: [[V; NV]; S],
-    after: [V; S],
-}
-
-/// Masks of a tile's last vector: of the outputs, and of its inputs and of those after them.
-struct Edge<V: Masked, const S: usize> {
-    out: V::Mask,
-    last: [V::Mask; S],
-    after: V::Mask,
-}
-
-impl<V: Masked, const S: usize> Edge<V, S> {
-    /// For the vector at output column `x`.
-    ///
-    /// # Safety
-    /// The CPU has the tier of `V`.
-    #[inline(always)]
-    unsafe fn new(t: &Planes, x: usize) -> Self {
-        let from = |column: usize| t.w.saturating_sub(column).min(V::LANES);
-        // SAFETY: as the caller promises.
-        unsafe {
-            Edge {
-                out: V::mask(0, (t.ow - x).min(V::LANES)),
-                last: core::array::from_fn(|i| V::mask(0, from(x * S + i * V::LANES))),
-                after: V::mask(0, from((x + V::LANES) * S)),
-            }
-        }
-    }
-}
-
-/// Loads the row from `p` on.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-unsafe fn vectors<V: Masked, const K: usize, const S: usize, const NV: usize, const EDGE: u8>(
-    p: *const f32,
-    edge: &Edge<V, S>,
-) -> Vectors<V, S, NV> {
-    // SAFETY: columns outside are masked at the end, and not read before the start.
-    unsafe {
-        let load = |v: usize| {
-            let p = p.wrapping_add(v * V::LANES);
-            if v == NV * S {
-                V::load_masked(p, edge.after)
-            } else if EDGE & LAST != 0 && v >= (NV - 1) * S {
-                V::load_masked(p, edge.last[v - (NV - 1) * S])
-            } else {
-                V::load(p)
-            }
-        };
-        let zero = V::zero();
-        let mut r = Vectors { before: [zero; S], xs: [[zero; NV]; S], after: [zero; S] };
-        unroll!(v < NV => {
-            r.xs[0][v] = load(v * S);
-            if S == 2 {
-                (r.xs[0][v], r.xs[S - 1][v]) = r.xs[0][v].deinterleave(load(v * S + 1));
-            }
-        });
-        if EDGE & FIRST == 0 {
-            r.before[S - 1] = V::load(p.wrapping_sub(V::LANES));
-            if S == 2 {
-                (r.before[0], r.before[S - 1]) = zero.deinterleave(r.before[S - 1]);
-            }
-        }
-        // With stride 2 and a 3x3 kernel no tap is right of its pixel's pair of columns.
-        if (K - 1) / 2 >= S && EDGE & LAST == 0 {
-            r.after[0] = load(NV * S);
-            if S == 2 {
-                (r.after[0], r.after[S - 1]) = r.after[0].deinterleave(zero);
-            }
-        }
-        r
-    }
-}
-
-/// The inputs under kernel column `kx`, a constant where this is inlined.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-unsafe fn taps<V: Masked, const K: usize, const S: usize, const NV: usize>(
-    t: &Vectors<V, S, NV>,
-    kx: usize,
-) -> [V; NV] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut x = [V::zero(); NV];
-        unroll!(v < NV => { x[v] = tap::<V, K, S, NV>(t, v, kx); });
-        x
-    }
-}
-
-/// The inputs of vector `v` under kernel column `kx`, both constants where this is inlined.
-///
-/// # Safety
-/// As [`micro`].
-#[inline(always)]
-#[rustfmt::skip]
-unsafe fn tap<V: Masked, const K: usize, const S: usize, const NV: usize>(
-    t: &Vectors<V, S, NV>,
-    v: usize,
-    kx: usize,
-) -> V {
-    // Columns from the tile's first one on, counted from the phases of the vector before it.
-    let column = kx + 4 * S - (K - 1) / 2;
-    let (shift, phase) = (column / S, column % S);
-    let xs = &t.xs[phase];
-    // SAFETY: as the caller promises.
-    unsafe {
-        if shift < 4 {
-            shifted(if v == 0 { t.before[phase] } else { xs[v - 1] }, xs[v], V::LANES - (4 - shift))
-        } else {
-            shifted(xs[v], if v + 1 < NV { xs[v + 1] } else { t.after[phase] }, shift - 4)
-        }
-    }
-}
-
-/// Lanes `n..` of `x`, then those of `next`; `n` is a constant where this is inlined.
-///
-/// # Safety
-/// The CPU has the tier of `V`.
-#[inline(always)]
-unsafe fn shifted<V: Masked>(x: V, next: V, n: usize) -> V {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match n {
-            0 => x,
-            1 => x.shift_in::<1>(next),
-            2 => x.shift_in::<2>(next),
-            3 => x.shift_in::<3>(next),
-            5 => x.shift_in::<5>(next),
-            6 => x.shift_in::<6>(next),
-            7 => x.shift_in::<7>(next),
-            13 => x.shift_in::<13>(next),
-            14 => x.shift_in::<14>(next),
-            _ => x.shift_in::<15>(next),
-        }
-    }
 }
 
 /// The algorithm with a tier's micro-kernels for one kernel size and stride.
@@ -515,12 +401,12 @@ impl Algorithm for DepthwiseNchw {
     fn estimate(&self, p: &Problem) -> f64 {
         let s = &p.shape;
         // Less than all others, `depthwise_padded_nchw` included, which says why the number of rows must not matter; or the most, where
-        // so many lanes are empty that going by way of channels last is faster. Rows end in half vectors.
-        let vectors = p.ow.div_ceil(self.lanes / 2) as f64 / 2.0;
+        // so many lanes are empty that going by way of channels last is faster.
+        let vectors = p.ow.div_ceil(self.lanes) as f64;
         let empty = match [self.k, self.stride] {
             [3, s] => p.ow <= 5 - s,
-            [_, 1] => matches!(p.ow, 0..=7 | 9..=12 | 17..=20),
-            _ => matches!(p.ow, 0..=5 | 17..=20),
+            [_, 1] => matches!(p.ow, 0..=6 | 9..=12 | 17..=20),
+            _ => p.ow <= 5,
         };
         (if empty { 50.0 } else { 0.05 }) * (s.n * s.c_out * p.oh * (p.k() + 1)) as f64 * vectors
     }

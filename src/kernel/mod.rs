@@ -76,6 +76,8 @@ pub(crate) mod depthwise_planes_nchw;
 pub(crate) mod depthwise_strip_nchw;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 pub(crate) mod depthwise_strip_nhwc;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod depthwise_taps_nchw;
 pub(crate) mod direct_nchw;
 pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;

@@ -118,6 +118,8 @@ fn map_size(family: Family) -> BoxedStrategy<[usize; 2]> {
         8 => [1..=20usize, 1..=20usize],
         2 => [1..=4usize, 21..=140usize],
         1 => [21..=60usize, 1..=4usize],
+        // Blocks of several rows of several tiles.
+        u32::from(family == Family::Depthwise) => [5..=16usize, 17..=100usize],
     ]
     .boxed()
 }

@@ -1,7 +1,7 @@
 //! Eight lanes in a `ymm` register, with the masks and the 32 registers of AVX-512VL.
 
 use super::super::avx2::vector::{deinterleave, interleave};
-use crate::vector::{Masked, Vector};
+use crate::vector::Vector;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -191,34 +191,5 @@ unsafe impl Vector for Half {
     unsafe fn mul_add_lane<const I: i32>(self, b: Self, q: *const f32) -> Self {
         // SAFETY: four floats are readable at `q`, by contract of `quad`.
         unsafe { self.mul_add(b, Self::splat(*q.add(I as usize))) }
-    }
-}
-
-// SAFETY: masked lanes are not accessed.
-unsafe impl Masked for Half {
-    type Mask = __mmask8;
-
-    type Half = Half;
-
-    #[inline(always)]
-    unsafe fn half(self) -> Half {
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn mask(lo: usize, hi: usize) -> __mmask8 {
-        mask(lo, hi)
-    }
-
-    #[inline(always)]
-    unsafe fn load_masked(p: *const f32, mask: __mmask8) -> Self {
-        // SAFETY: the CPU has AVX-512VL; masked lanes do not fault.
-        unsafe { Half(_mm256_maskz_loadu_ps(mask, p)) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_masked(self, p: *mut f32, mask: __mmask8) {
-        // SAFETY: only lanes of the mask are written.
-        unsafe { _mm256_mask_storeu_ps(p, mask, self.0) }
     }
 }

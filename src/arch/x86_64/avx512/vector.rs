@@ -1,6 +1,5 @@
 //! Sixteen lanes in a `zmm` register.
 
-use super::half::Half;
 use crate::vector::{Masked, Vector};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -215,14 +214,6 @@ unsafe impl Vector for F32x16 {
 // SAFETY: masked lanes are not accessed.
 unsafe impl Masked for F32x16 {
     type Mask = __mmask16;
-
-    type Half = Half;
-
-    #[inline(always)]
-    unsafe fn half(self) -> Half {
-        // SAFETY: the CPU has the tier.
-        unsafe { Half::from(_mm512_castps512_ps256(self.0)) }
-    }
 
     #[inline(always)]
     unsafe fn mask(lo: usize, hi: usize) -> __mmask16 {
