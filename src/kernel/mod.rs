@@ -83,6 +83,8 @@ pub(crate) mod direct_nhwc;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
 mod gather_nchw;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod gemv;
 pub(crate) mod grouped_nhwc;
 pub(crate) mod igemm_few_pixels_nchw;
 mod igemm_micro_nchw;

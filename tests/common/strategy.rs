@@ -42,9 +42,10 @@ pub enum Family {
     SmallGroups,
     FirstLayer,
     OneRow,
+    OnePixel,
 }
 
-pub const FAMILIES: [Family; 9] = [
+pub const FAMILIES: [Family; 10] = [
     Family::Standard,
     Family::Pointwise,
     Family::Depthwise,
@@ -54,6 +55,7 @@ pub const FAMILIES: [Family; 9] = [
     Family::SmallGroups,
     Family::FirstLayer,
     Family::OneRow,
+    Family::OnePixel,
 ];
 
 /// Channel counts: few, any, and one around every multiple of the vector.
@@ -72,6 +74,9 @@ fn channel_counts(family: Family, lanes: usize) -> BoxedStrategy<(usize, usize, 
     match family {
         Family::Standard | Family::Pointwise | Family::OneRow => (c.clone(), c).prop_map(|(i, o)| (i, o, 1)).boxed(),
         Family::FirstLayer => (prop_oneof![2 => Just(3usize), 3 => 1..=4usize], c).prop_map(|(i, o)| (i, o, 1)).boxed(),
+        Family::OnePixel => {
+            (prop_oneof![c.clone(), 1..=300usize], prop_oneof![c, 1..=300usize]).prop_map(|(i, o)| (i, o, 1)).boxed()
+        }
         Family::Depthwise => c.prop_map(|c| (c, c, c)).boxed(),
         Family::Multiplier => (c, 2..=4usize).prop_map(|(c, m)| (c, c * m, c)).boxed(),
         Family::Grouped | Family::GroupedPointwise => {
@@ -88,7 +93,7 @@ fn channel_counts(family: Family, lanes: usize) -> BoxedStrategy<(usize, usize, 
 
 fn kernel_size(family: Family) -> BoxedStrategy<[usize; 2]> {
     match family {
-        Family::Pointwise | Family::GroupedPointwise => Just([1, 1]).boxed(),
+        Family::Pointwise | Family::GroupedPointwise | Family::OnePixel => Just([1, 1]).boxed(),
         Family::OneRow => (1..=9usize).prop_map(|k| [1, k]).boxed(),
         Family::Depthwise => prop_oneof![
             6 => Just([3, 3]),
@@ -113,6 +118,9 @@ fn kernel_size(family: Family) -> BoxedStrategy<[usize; 2]> {
 fn map_size(family: Family) -> BoxedStrategy<[usize; 2]> {
     if family == Family::OneRow {
         return (1..=150usize).prop_map(|w| [1, w]).boxed();
+    }
+    if family == Family::OnePixel {
+        return Just([1, 1]).boxed();
     }
     prop_oneof![
         8 => [1..=20usize, 1..=20usize],
@@ -224,7 +232,10 @@ pub fn placement() -> impl Strategy<Value = Placement> {
 fn shapes(family: Family, lanes: usize, budget: u64) -> impl Strategy<Value = Conv2dShape> {
     let large = shape(family, lanes, 6 * budget).prop_map(move |mut s| {
         let work = |s: &Conv2dShape| s.multiplies().expect("a valid shape");
-        while work(&s) < 3 * budget && s.w < 200 {
+        while family == Family::OnePixel && work(&s) < 3 * budget && s.c_in < 4000 {
+            s.c_in += 1 + s.c_in / 2;
+        }
+        while family != Family::OnePixel && work(&s) < 3 * budget && s.w < 200 {
             s.w += 1 + s.w / 2;
             if s.kh > 1 || s.h > 1 {
                 s.h += s.h / 2;

@@ -13,6 +13,7 @@ mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
 mod finish;
+mod gemv;
 mod grouped_nhwc;
 mod igemm_few_pixels_nchw;
 mod igemm_nchw;
@@ -48,6 +49,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nhwc_i3s1r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S1W),
     row("direct_f32_nhwc_i3s2r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S2W),
     row("direct_f32_nhwc_i3s4r3c24_avx2", "direct", Nhwc, "3 pixels x 24 channels", 8, &direct_nhwc::C3S4W),
+    row("gemv_f32_nhwc_c32_avx2", "gemv", Nhwc, "32 channels", 8, &gemv::NHWC),
     row("dw_f32_nhwc_k3s1r2p4c8_avx2", "dw", Nhwc, "2 rows x 4 pixels x 8 channels", 8, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k5s1r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S1),
     row("dw_f32_nhwc_k5s2r1p8c8_avx2", "dw", Nhwc, "1 row x 8 pixels x 8 channels", 8, &depthwise_nhwc::K5S2),
@@ -60,6 +62,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r6p16_avx2", "igemm", Nchw, "6 channels x 16 pixels", 8, &igemm_nchw::R6V2),
     row("rows_f32_nchw_r4p24_avx2", "rows", Nchw, "4 channels x 24 pixels", 8, &igemm_rows_nchw::R4V3),
     row("rows_f32_nchw_r6p16_avx2", "rows", Nchw, "6 channels x 16 pixels", 8, &igemm_rows_nchw::R6V2),
+    row("gemv_f32_nchw_c32_avx2", "gemv", Nchw, "32 channels", 8, &gemv::NCHW),
     row("fewpixels_f32_nchw_r2c40_avx2", "fewpixels", Nchw, "2 pixels x 40 channels", 8, &igemm_few_pixels_nchw::R2C40),
     row("dwstrip_f32_nchw_k3s1p8_avx2", "dwstrip", Nchw, "strip of 8 pixels", 8, &depthwise_strip_nchw::K3S1),
     row("dwstrip_f32_nchw_k3s2p8_avx2", "dwstrip", Nchw, "strip of 8 pixels", 8, &depthwise_strip_nchw::K3S2),

@@ -16,6 +16,7 @@ mod direct_nchw;
 mod direct_nhwc;
 mod elementwise;
 mod finish;
+mod gemv;
 mod grouped_nhwc;
 mod half;
 mod igemm_few_pixels_nchw;
@@ -55,6 +56,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("direct_f32_nhwc_i3s1r8c24_avx512", "direct", Nhwc, "8 pixels x 24 channels", 8, &direct_nhwc::C3S1H),
     row("direct_f32_nhwc_i3s2r8c24_avx512", "direct", Nhwc, "8 pixels x 24 channels", 8, &direct_nhwc::C3S2H),
     row("direct_f32_nhwc_i3s4r8c24_avx512", "direct", Nhwc, "8 pixels x 24 channels", 8, &direct_nhwc::C3S4H),
+    row("gemv_f32_nhwc_c64_avx512", "gemv", Nhwc, "64 channels", 16, &gemv::NHWC),
     row("dw_f32_nhwc_k3s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S1),
     row("dw_f32_nhwc_k3s2r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K3S2),
     row("dw_f32_nhwc_k5s1r2p8c16_avx512", "dw", Nhwc, "2 rows x 8 pixels x 16 channels", 16, &depthwise_nhwc::K5S1),
@@ -69,6 +71,7 @@ pub(crate) static KERNELS: &[Kernel] = &[
     row("igemm_f32_nchw_r8p48_avx512", "igemm", Nchw, "8 channels x 48 pixels", 16, &igemm_nchw::R8V3),
     row("igemm_f32_nchw_r8p24_avx512", "igemm", Nchw, "8 channels x 24 pixels", 8, &igemm_nchw::R8V3H),
     row("rows_f32_nchw_r8p48_avx512", "rows", Nchw, "8 channels x 48 pixels", 16, &igemm_rows_nchw::R8V3),
+    row("gemv_f32_nchw_c64_avx512", "gemv", Nchw, "64 channels", 16, &gemv::NCHW),
     row("fewpixels_f32_nchw_r14c32_avx512", "fewpixels", Nchw, "14 pixels x 32 channels", 16, &igemm_few_pixels_nchw::R14C32),
     row("fewpixels_f32_nchw_r8c48_avx512", "fewpixels", Nchw, "8 pixels x 48 channels", 16, &igemm_few_pixels_nchw::R8C48),
     row("dwshift_f32_nchw_k3s1r4p32_avx512", "dwshift", Nchw, "4 rows x 32 pixels", 16, &depthwise_nchw::K3S1),
