@@ -155,7 +155,7 @@ impl<'a> Builder<'a> {
 
     /// About how many rows a turn of a convolution has that reads a strip, as far as its own tensors tell. A kernel for images
     /// beyond the second cache, which come from memory in the order in which it reads them, is of no use for strips. Only
-    /// of depthwise layers, whose kernels all add the taps of an output in one order: the bits are those of any rows.
+    /// of depthwise layers, whose kernels between which rows decide all add the taps of an output in one order: the bits are those of any rows.
     fn turn_of(&self, shape: &Conv2dShape, from: &Port, to: &Port) -> usize {
         if !self.options.fused || from.tensor < 2 || !shape.is_depthwise() || shape.c_in != shape.c_out {
             return usize::MAX;

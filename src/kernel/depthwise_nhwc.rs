@@ -436,6 +436,10 @@ impl Algorithm for DepthwiseNhwc {
         let cost = if dilation == [1, 1] { cost } else { 1.2 * cost };
         let cost = if Phase::is_narrow(p, dilation) { cost * self.narrow } else { cost };
         let cost = if self.groups == Groups::Whole { cost * p.columns_seen() } else { cost };
+        // Rows that leave the first cache before the next block reads them again: measured where strips are the other choice.
+        let again = p.long_datapath && !self.grouped() && p.differs_from(3, 1).is_none();
+        let cost =
+            if again && p.shape.w.saturating_mul(p.shape.c_in) > p.caches.l1 / 32 * 3 { 1.25 * cost } else { cost };
         // Permutations for nothing where every channel is a group.
         let cost = if self.grouped() && p.cg_in.max(p.cg_out) == 1 { 2.0 * cost } else { cost };
         pixels * self.vectors(p).1 as f64 * (p.k() + 1) as f64 * cost

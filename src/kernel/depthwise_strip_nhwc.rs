@@ -410,16 +410,24 @@ impl Algorithm for DepthwiseStripNhwc {
         // On cores that do not split long vectors, eight pixels in a way are too many already.
         let divides = apart >= WAY / 8 && WAY.is_multiple_of(apart);
         let crowded = apart.is_multiple_of(WAY / 2) || p.long_datapath && divides;
-        let row = if crowded { p.ow } else { dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(self.width(p)) };
+        let width = self.width(p);
+        let row = if crowded {
+            p.ow as f64
+        } else if p.long_datapath && [self.stride, dy, dx] == [1; 3] {
+            // As measured on maps as high as wide: each strip's ends cost three pixels, and its beginning and its end the more the lower it is.
+            (p.ow.div_ceil(width) * (width + 3)) as f64 * (0.78 - 0.007 * p.ow.min(24) as f64)
+        } else {
+            (dx.min(p.ow) * p.ow.div_ceil(dx).next_multiple_of(width)) as f64
+        };
         let phases = match dy * dx {
             1 => 1.0,
-            _ if p.long_datapath => 1.45,
+            _ if p.long_datapath => 1.27,
             _ => 1.2,
         };
         // A strip begins and ends for few multiply-adds.
         let narrow = if dx > 1 && p.ow.div_ceil(dx) <= 2 { 1.7 } else { 1.0 };
         let cost = p.costs(self.cost, self.long)[usize::from(crowded)] * phases * narrow;
-        (s.n * p.oh * row * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
+        row * (s.n * p.oh * s.c_in.div_ceil(self.lanes) * (p.k() + 1)) as f64 * cost
     }
 
     fn pack(&self, p: &Problem, source: &Source<'_>) -> Aligned {

@@ -26,7 +26,7 @@ pub(super) static K3S2: DepthwiseCarryNhwc = DepthwiseCarryNhwc {
     carried: 1,
     widths: carries!(micro; 3 2 2; 4 3 2 1),
     cost: [2.0; 2],
-    long: Some([1.08, 1.0]),
+    long: Some([1.2, 1.0]),
 };
 
 /// 5x5, stride 2: 7 pixels, on wide maps, and where pixels crowd in few sets of the first cache: each pass over a tile streams all weights, which

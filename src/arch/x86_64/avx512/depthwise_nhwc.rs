@@ -35,7 +35,7 @@ pub(super) static K3S1: DepthwiseNhwc = DepthwiseNhwc {
     k: 3,
     stride: 1,
     rows: 2,
-    widths: widths!(micro; 3 1 2; 8 7 4 1),
+    widths: widths!(micro; 3 1 2; 8 7 6 5 4 1),
     cost: [1.0; 2],
     narrow: 1.5,
     ..DepthwiseNhwc::COMMON
@@ -47,7 +47,7 @@ pub(super) static K3S2: DepthwiseNhwc = DepthwiseNhwc {
     k: 3,
     stride: 2,
     rows: 2,
-    widths: widths!(micro; 3 2 2; 8 7 4 1),
+    widths: widths!(micro; 3 2 2; 8 7 6 5 4 1),
     cost: [1.0; 2],
     long: Some([1.0, 1.5]),
     ..DepthwiseNhwc::COMMON
